@@ -1,0 +1,63 @@
+"""What decoding counted: filled in by an engine, read by users as ``.stats`` and by ``chunkwire check``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+__all__ = ["Damage", "Stats"]
+
+#: How many damages `Stats.damages` keeps; the rest is only counted.
+KEPT_DAMAGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong in a source, and where.
+
+    ``kind`` is a kind of `DecodeError`, or ``invalid_utf8`` (the chunk was given, with U+FFFD),
+    ``wrong_type`` (`usage` met a value that its column cannot hold) or ``server_error``.
+    ``offset`` is the byte offset of the event in the source, ``line`` counts from 1, ``event`` from 0,
+    ``position`` is the byte inside the event's data at which reading failed, or None.
+    """
+
+    kind: str
+    reason: str
+    offset: int
+    line: int
+    event: int
+    position: int | None = None
+    source: str | None = None
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts over everything that was read so far. Each byte is in exactly one of the ``*_bytes`` but ``bytes``.
+
+    ``bytes == chunk_bytes + done_bytes + error_bytes + comment_bytes + skipped_bytes + damaged_bytes`` once a
+    source has been read to its end; before that the bytes of the pending event are in ``bytes`` alone.
+    """
+
+    bytes: int = 0  #: bytes read
+    events: int = 0  #: events dispatched: chunks, ``[DONE]``, errors, keep-alives and damaged ones
+    chunks: int = 0
+    done: int = 0  #: ``[DONE]`` events
+    errors: int = 0  #: errors that the server sent
+    keepalives: int = 0  #: events with empty data
+    comments: int = 0  #: comment lines
+    damaged: int = 0  #: damages of every kind but ``server_error``
+    chunk_bytes: int = 0
+    done_bytes: int = 0
+    error_bytes: int = 0
+    comment_bytes: int = 0  #: comments, keep-alives, blank lines and blocks that carry no data
+    skipped_bytes: int = 0  #: what the standard says to ignore: unknown fields, an unterminated end under ``strict``
+    damaged_bytes: int = 0  #: events that were lost
+    damages: list[Damage] = field(default_factory=list)  #: the first thousand, ``server_error`` among them
+
+    def __add__(self, other: Stats) -> Stats:
+        if not isinstance(other, Stats):
+            return NotImplemented
+        total = Stats()
+        for item in fields(Stats):
+            setattr(total, item.name, getattr(self, item.name) + getattr(other, item.name))
+        del total.damages[KEPT_DAMAGES:]
+        return total

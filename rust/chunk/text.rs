@@ -1,0 +1,59 @@
+//! A JSON string's text without its escapes: bytes that the careful parser accepted in, the text out.
+
+/// Undoes the escapes of a string that [`parse`](super::parse) accepted.
+///
+/// The result is UTF-8, but for surrogates that stand alone: those become the three bytes that UTF-8 would have for
+/// them (as `json.loads` keeps them, and as Python's `surrogatepass` reads and writes them). Two escapes that make a
+/// pair become one character.
+pub(crate) fn unescape(escaped: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let (code, taken) = escape(&rest[at + 1..]);
+        push_code(&mut out, code);
+        rest = &rest[at + 1 + taken..];
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// The code that the escape behind a backslash stands for, and how many bytes it takes.
+fn escape(bytes: &[u8]) -> (u32, usize) {
+    let code = match bytes[0] {
+        b'n' => 0x0a,
+        b't' => 0x09,
+        b'r' => 0x0d,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'u' => {
+            let first = hex(&bytes[1..5]);
+            if (0xd800..0xdc00).contains(&first) && bytes.get(5) == Some(&b'\\') && bytes.get(6) == Some(&b'u') {
+                let second = hex(&bytes[7..11]);
+                if (0xdc00..0xe000).contains(&second) {
+                    return (0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), 11);
+                }
+            }
+            return (first, 5);
+        }
+        same => u32::from(same),
+    };
+    (code, 1)
+}
+
+/// Four hexadecimal digits; the parser has seen that they are.
+fn hex(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |code, &digit| code << 4 | char::from(digit).to_digit(16).unwrap_or(0))
+}
+
+fn push_code(out: &mut Vec<u8>, code: u32) {
+    if let Some(character) = char::from_u32(code) {
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    } else {
+        out.extend_from_slice(&[
+            0xe0 | (code >> 12) as u8,
+            0x80 | (code >> 6 & 0x3f) as u8,
+            0x80 | (code & 0x3f) as u8,
+        ]);
+    }
+}

@@ -1,0 +1,393 @@
+//! The decoder: events in, chunks out. It says of every event what it is, and counts every byte.
+//!
+//! It owns no input and no output: [`Decoder::decode`] takes a piece of the source and a cursor in it, and tells a
+//! [`Sink`] what it found, in the order of the source. Batches of records ([`crate::record`]) and usage rows
+//! ([`crate::stream`]) are sinks.
+
+use crate::chunk::{self, Doc, Key, Node, Type, Value};
+use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
+use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
+
+/// How many damages are kept with their reasons; the rest is only counted.
+pub const KEPT_DAMAGES: usize = 1000;
+
+/// The default of [`Options::max_event_bytes`].
+pub const MAX_EVENT_BYTES: usize = 64 << 20;
+
+/// What a caller can choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Discard an event that no blank line ended, as the standard says.
+    pub strict: bool,
+    /// The most bytes that an event's data and open line may have; below [`chunk::MAX_NODES`].
+    pub max_event_bytes: usize,
+    /// The most digits that an integer may have, 0 for no limit.
+    pub max_int_digits: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { strict: false, max_event_bytes: MAX_EVENT_BYTES, max_int_digits: 4300 }
+    }
+}
+
+/// What was counted so far. See `chunkwire.Stats`, its twin in Python, for what each count means.
+#[allow(missing_docs)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub bytes: u64,
+    pub events: u64,
+    pub chunks: u64,
+    pub done: u64,
+    pub errors: u64,
+    pub keepalives: u64,
+    pub comments: u64,
+    pub damaged: u64,
+    pub chunk_bytes: u64,
+    pub done_bytes: u64,
+    pub error_bytes: u64,
+    pub comment_bytes: u64,
+    pub skipped_bytes: u64,
+    pub damaged_bytes: u64,
+    pub damages: Vec<Damage>,
+}
+
+impl Stats {
+    /// Counts a damage, and keeps it if there is room.
+    pub fn add(&mut self, damage: &Damage) {
+        if damage.kind == Kind::ServerError {
+            self.errors += 1;
+        } else {
+            self.damaged += 1;
+        }
+        if self.damages.len() < KEPT_DAMAGES {
+            self.damages.push(damage.clone());
+        }
+    }
+}
+
+/// An event whose data is JSON that is worth having: its nodes are the last of [`Sink::nodes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The event.
+    pub place: Place,
+    /// Its data.
+    pub text: &'a [u8],
+    /// Where the data lies in the input, if it does; else it does not outlive the call.
+    pub at: Option<usize>,
+    /// The data as sent, where that is not the text: it held bytes that are no UTF-8.
+    pub raw: Option<&'a [u8]>,
+    /// The first of its nodes.
+    pub first_node: usize,
+}
+
+/// The body of an error that the server sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// JSON.
+    Json(Found<'a>),
+    /// Anything else, under `event: error`.
+    Text(&'a str),
+}
+
+/// Who takes what the decoder finds, in the order of the source.
+pub trait Sink {
+    /// Where the decoder appends the nodes of the next event. What a sink does not keep it clears.
+    fn nodes(&mut self) -> &mut Vec<Node>;
+    /// A chunk.
+    fn chunk(&mut self, found: Found<'_>);
+    /// `[DONE]`.
+    fn done(&mut self, place: Place);
+    /// An error that the server sent; the decoder has counted it.
+    fn server_error(&mut self, place: Place, body: Body<'_>);
+    /// Damage; the decoder has counted it.
+    fn damage(&mut self, damage: &Damage);
+}
+
+/// What became of an event; decides to which count its bytes go.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Chunk,
+    Done,
+    Error,
+    KeepAlive,
+    Damage,
+}
+
+/// The state between two pieces of a source.
+pub struct Decoder {
+    framer: Framer,
+    options: Options,
+    stats: Stats,
+    /// What the last event was: late bytes of its block go there.
+    last: Outcome,
+}
+
+impl Decoder {
+    /// A decoder at the start of a source.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let max_event_bytes = options.max_event_bytes.min(chunk::MAX_NODES - 1);
+        Self {
+            framer: Framer::new(max_event_bytes),
+            options: Options { max_event_bytes, ..options },
+            stats: Stats::default(),
+            last: Outcome::KeepAlive,
+        }
+    }
+
+    /// Decodes `input[*at..]` until all of it is consumed or `limit` events have been found, and moves `at`. Returns
+    /// true if there may be more in this input. Call it with the next piece only after it returned false.
+    pub fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
+        for _ in 0..limit {
+            let frame = self.framer.next(input, at);
+            let late = self.framer.take_late_bytes();
+            if late > 0 {
+                self.count(self.last, late);
+            }
+            let Some(frame) = frame else { return false };
+            self.event(&frame, input, false, sink);
+        }
+        true
+    }
+
+    /// The end of the source.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        if let Some(frame) = self.framer.finish(self.options.strict) {
+            self.event(&frame, &[], true, sink);
+        }
+        if let Some(first) = self.framer.foreign() {
+            let guess = match first {
+                b'<' => "it looks like HTML",
+                b'{' | b'[' => "it looks like JSON, not like server-sent events",
+                _ => "this is no event stream",
+            };
+            let place = Place { offset: 0, line: 1, event: 0 };
+            self.damage(Kind::NotAStream, place, None, format!("no event found; {guess}"), sink);
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let counts = self.framer.counts();
+        let mut stats = self.stats.clone();
+        stats.bytes = self.framer.consumed();
+        stats.events = self.framer.events();
+        stats.comments = counts.comments;
+        stats.comment_bytes += counts.comment_bytes;
+        stats.skipped_bytes += counts.skipped_bytes;
+        stats.damaged_bytes += counts.dropped_bytes;
+        stats
+    }
+
+    /// Counts a damage that a later room found.
+    pub fn add_damage(&mut self, damage: &Damage) {
+        self.stats.add(damage);
+    }
+
+    fn count(&mut self, outcome: Outcome, bytes: u64) {
+        let counter = match outcome {
+            Outcome::Chunk => &mut self.stats.chunk_bytes,
+            Outcome::Done => &mut self.stats.done_bytes,
+            Outcome::Error => &mut self.stats.error_bytes,
+            Outcome::KeepAlive => &mut self.stats.comment_bytes,
+            Outcome::Damage => &mut self.stats.damaged_bytes,
+        };
+        *counter += bytes;
+    }
+
+    fn damage<S: Sink>(&mut self, kind: Kind, place: Place, position: Option<usize>, reason: String, sink: &mut S) {
+        let damage = Damage { kind, place, position, reason };
+        self.stats.add(&damage);
+        sink.damage(&damage);
+    }
+
+    #[inline]
+    fn event<S: Sink>(&mut self, frame: &Frame, input: &[u8], at_end: bool, sink: &mut S) {
+        let outcome = match &frame.data {
+            Data::Input(span) if frame.kind == FrameKind::Event => {
+                let (start, length) = (span.start, span.len());
+                self.data(frame, &input[start..], length, Some(start), at_end, sink)
+            }
+            _ if frame.kind == FrameKind::TooLarge => {
+                let reason = format!("the event is larger than {} bytes", self.options.max_event_bytes);
+                self.damage(Kind::EventTooLarge, frame.place, None, reason, sink);
+                Outcome::Damage
+            }
+            _ => {
+                let data = self.framer.take_data();
+                let outcome = self.data(frame, &data, data.len(), None, at_end, sink);
+                self.framer.give_data_back(data);
+                outcome
+            }
+        };
+        self.last = outcome;
+        self.count(outcome, frame.bytes);
+    }
+
+    /// Handles the data `wide[..length]`.
+    #[inline]
+    fn data<S: Sink>(
+        &mut self,
+        frame: &Frame,
+        wide: &[u8],
+        length: usize,
+        at: Option<usize>,
+        at_end: bool,
+        sink: &mut S,
+    ) -> Outcome {
+        if frame.invalid_field {
+            return self.slow_data(frame, &wide[..length], at, at_end, sink);
+        }
+        let nodes = sink.nodes();
+        let first_node = nodes.len();
+        match chunk::parse(wide, length, self.options.max_int_digits, nodes) {
+            Ok(keys) => {
+                let found = Found { place: frame.place, text: &wide[..length], at, raw: None, first_node };
+                self.json(found, keys, sink)
+            }
+            Err(_) => {
+                nodes.truncate(first_node);
+                self.slow_data(frame, &wide[..length], at, at_end, sink)
+            }
+        }
+    }
+
+    /// Handles data that may be no JSON, or not even UTF-8: says exactly what is wrong.
+    #[cold]
+    fn slow_data<S: Sink>(
+        &mut self,
+        frame: &Frame,
+        data: &[u8],
+        at: Option<usize>,
+        at_end: bool,
+        sink: &mut S,
+    ) -> Outcome {
+        let place = frame.place;
+        let Decoded { text, invalid_at } = decode_utf8(data);
+        if invalid_at.is_some() || frame.invalid_field {
+            self.damage(Kind::InvalidUtf8, place, invalid_at, "invalid UTF-8 in the event's data".to_owned(), sink);
+        }
+        match strip(&text) {
+            "" => {
+                self.stats.keepalives += 1;
+                return Outcome::KeepAlive;
+            }
+            "[DONE]" => {
+                self.stats.done += 1;
+                sink.done(place);
+                return Outcome::Done;
+            }
+            _ => {}
+        }
+        let nodes = sink.nodes();
+        let first_node = nodes.len();
+        match chunk::parse(text.as_bytes(), text.len(), self.options.max_int_digits, nodes) {
+            Ok(keys) => {
+                let raw = invalid_at.map(|_| data);
+                let at = at.filter(|_| raw.is_none());
+                self.json(Found { place, text: text.as_bytes(), at, raw, first_node }, keys, sink)
+            }
+            Err(error) => {
+                nodes.truncate(first_node);
+                if self.framer.event_type() == "error" {
+                    self.server_error(place, text.clone().into_owned(), sink, Body::Text(&text));
+                    return Outcome::Error;
+                }
+                let (kind, reason) = explain(error, at_end);
+                self.damage(kind, place, Some(error.position), reason, sink);
+                Outcome::Damage
+            }
+        }
+    }
+
+    /// Handles an event whose data is JSON.
+    #[inline]
+    fn json<S: Sink>(&mut self, found: Found<'_>, keys: chunk::KeySet, sink: &mut S) -> Outcome {
+        let is_chunk = keys & (1 << Key::Choices as u8) != 0
+            || (keys & (1 << Key::Object as u8) != 0
+                && names_a_chunk(Doc::new(found.text, &sink.nodes()[found.first_node..]).root()));
+        if is_chunk {
+            self.stats.chunks += 1;
+            sink.chunk(found);
+            return Outcome::Chunk;
+        }
+        self.no_chunk(found, sink)
+    }
+
+    #[cold]
+    fn no_chunk<S: Sink>(&mut self, found: Found<'_>, sink: &mut S) -> Outcome {
+        let root = Doc::new(found.text, &sink.nodes()[found.first_node..]).root();
+        let is_error = root.get(Key::Error).is_some_and(Value::is_truthy);
+        if is_error || self.framer.event_type() == "error" {
+            let message = error_message(root);
+            self.server_error(found.place, message, sink, Body::Json(found));
+            return Outcome::Error;
+        }
+        let mut reason = format!("a JSON {} that is no chunk", root.kind_name());
+        if root.kind() == Type::Object {
+            reason.push_str(" (keys: ");
+            reason.push_str(&first_keys(root));
+            reason.push(')');
+        }
+        sink.nodes().truncate(found.first_node);
+        self.damage(Kind::NotAChunk, found.place, None, reason, sink);
+        Outcome::Damage
+    }
+
+    fn server_error<S: Sink>(&mut self, place: Place, message: String, sink: &mut S, body: Body<'_>) {
+        self.stats.add(&Damage { kind: Kind::ServerError, place, position: None, reason: message });
+        sink.server_error(place, body);
+    }
+}
+
+/// Python's `str.strip()`: Unicode white space, and the four separators that Unicode's property leaves out.
+fn strip(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c))
+}
+
+/// Is `object` a string that ends in "chunk"?
+fn names_a_chunk(root: Value<'_>) -> bool {
+    root.get(Key::Object).is_some_and(|object| object.kind() == Type::String && object.bytes().ends_with(b"chunk"))
+}
+
+/// Up to five keys in the order of their first appearance, for a message.
+fn first_keys(root: Value<'_>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (key, _) in root.members() {
+        let name = String::from_utf8_lossy(&key.bytes()).into_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+        if names.len() == 5 {
+            break;
+        }
+    }
+    names.join(", ")
+}
+
+/// The human-readable part of a server's error: `error.message`, `error`, `message` or `detail`, else the JSON.
+fn error_message(root: Value<'_>) -> String {
+    let found = root.get(Key::Error).filter(|error| error.is_truthy()).unwrap_or(root);
+    let message = [&b"message"[..], b"detail"]
+        .into_iter()
+        .filter_map(|name| found.get_named(name))
+        .find(|value| value.kind() == Type::String)
+        .unwrap_or(found);
+    let text = if message.kind() == Type::String { message.bytes() } else { message.raw().into() };
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The kind and the reason of data that is not JSON; at the end of a source it is called truncated.
+fn explain(error: JsonError, at_end: bool) -> (Kind, String) {
+    let JsonError { kind, position } = error;
+    if kind == JsonErrorKind::TooDeep {
+        let depth = chunk::MAX_DEPTH;
+        (Kind::TooDeep, format!("nested deeper than {depth} levels at byte {position} of the event's data"))
+    } else if at_end {
+        (Kind::Truncated, format!("the source ends inside an event: {kind} at byte {position} of its data"))
+    } else {
+        (Kind::InvalidJson, format!("invalid JSON at byte {position} of the event's data: {kind}"))
+    }
+}

@@ -1,0 +1,134 @@
+//! What can be wrong with a source, and where: made by every room, given to users as `DecodeError` or counted.
+
+use std::fmt;
+
+/// What kind of damage it is. The names are part of the public interface; the list only ever grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The event's data is not JSON.
+    InvalidJson,
+    /// The event's data is nested deeper than [`MAX_DEPTH`](crate::chunk::MAX_DEPTH).
+    TooDeep,
+    /// The event's data is JSON, but no chunk.
+    NotAChunk,
+    /// The source ends inside an event.
+    Truncated,
+    /// The event is larger than the limit.
+    EventTooLarge,
+    /// The source is no event stream at all.
+    NotAStream,
+    /// Bytes that are no UTF-8 became U+FFFD; the event was decoded all the same.
+    InvalidUtf8,
+    /// A value that its column cannot hold.
+    WrongType,
+    /// The server sent an error in place of a chunk.
+    ServerError,
+}
+
+impl Kind {
+    /// The public name, e.g. `invalid_json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::TooDeep => "too_deep",
+            Self::NotAChunk => "not_a_chunk",
+            Self::Truncated => "truncated",
+            Self::EventTooLarge => "event_too_large",
+            Self::NotAStream => "not_a_stream",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::WrongType => "wrong_type",
+            Self::ServerError => "server_error",
+        }
+    }
+
+    /// Was an event (or the whole source) lost by it? Such damage is raised as `DecodeError`; the rest is counted.
+    #[must_use]
+    pub fn is_loss(self) -> bool {
+        !matches!(self, Self::InvalidUtf8 | Self::WrongType | Self::ServerError)
+    }
+}
+
+/// Where an event stands in its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Byte offset of the event's first field in the (decompressed) source, from 0.
+    pub offset: u64,
+    /// Line of that field, from 1.
+    pub line: u64,
+    /// Number of the event among those dispatched, from 0.
+    pub event: u64,
+}
+
+/// One thing that is wrong in a source, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What kind of damage it is.
+    pub kind: Kind,
+    /// The event in which it is.
+    pub place: Place,
+    /// The byte inside the event's data at which reading failed.
+    pub position: Option<usize>,
+    /// What was expected and what was found.
+    pub reason: String,
+}
+
+/// Why a text is not JSON, in the words and with the positions of CPython's `json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonErrorKind {
+    /// No value where one has to be.
+    Value,
+    /// No key where one has to be.
+    Key,
+    /// No `:` behind a key.
+    Colon,
+    /// No `,` (nor closing bracket) behind a value.
+    Comma,
+    /// Something behind the document's end.
+    Extra,
+    /// A string without an end.
+    Unterminated,
+    /// A raw control character in a string.
+    Control,
+    /// A backslash before a character that takes none.
+    Escape,
+    /// `\u` without four hexadecimal digits.
+    UnicodeEscape,
+    /// An integer of more digits than the limit.
+    Digits(usize),
+    /// The text begins with a byte order mark.
+    ByteOrderMark,
+    /// More than [`MAX_DEPTH`](crate::chunk::MAX_DEPTH) nested containers.
+    TooDeep,
+    /// A string holds bytes that are no UTF-8. (The caller replaces them and reads again.)
+    Utf8,
+}
+
+/// Why and at which byte of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    /// Why.
+    pub kind: JsonErrorKind,
+    /// At which byte of the text, from 0.
+    pub position: usize,
+}
+
+impl fmt::Display for JsonErrorKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Value => "Expecting value",
+            Self::Key => "Expecting property name enclosed in double quotes",
+            Self::Colon => "Expecting ':' delimiter",
+            Self::Comma => "Expecting ',' delimiter",
+            Self::Extra => "Extra data",
+            Self::Unterminated => "Unterminated string starting at",
+            Self::Control => "Invalid control character at",
+            Self::Escape => "Invalid \\escape",
+            Self::UnicodeEscape => "Invalid \\uXXXX escape",
+            Self::Digits(limit) => return write!(out, "integer of more than {limit} digits"),
+            Self::ByteOrderMark => "Unexpected UTF-8 BOM (decode using utf-8-sig)",
+            Self::TooDeep => "nested too deep",
+            Self::Utf8 => "invalid UTF-8",
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! The event room: bytes in any pieces in, server-sent events out.
+//!
+//! The rules are those of the WHATWG HTML standard, section "Interpreting an event stream"; what is added is where
+//! each event stands, how many bytes of the source went where, and a limit on an event's size.
+
+mod framer;
+mod lossy;
+
+pub use framer::{Counts, Data, Frame, FrameKind, Framer};
+pub use lossy::{Decoded, decode_utf8};

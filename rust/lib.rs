@@ -1,0 +1,40 @@
+//! chunkwire's core: decodes chat-completion event streams, without Python and without I/O of its own.
+//!
+//! The way of a byte, and the room in which each step happens; a room uses only rooms before it:
+//!
+//! ```text
+//! source      event        chunk              decoder          record            stream, usage
+//! (bytes)  -> (server- ->  (JSON structure -> (chunks, DONE -> (batches that  |  (one row per stream,
+//!              sent         and spans)         errors, damage)  outlive the      columns of token
+//!              events)                                          input)           counts)
+//! ```
+//!
+//! Words: an *event* is what a blank line ends; a *chunk* is an event's data that is a `chat.completion.chunk`; a
+//! *stream* is all chunks of one response; a *record* is where a chunk's parts stand in a *batch*; *damage* is what
+//! is wrong in a source, with its place. `error` holds the vocabulary of damage; `python` binds it all to Python.
+//!
+//! ```
+//! use chunkwire::decoder::{Decoder, Options};
+//! use chunkwire::record::{Builder, Item};
+//!
+//! let source = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: [DONE]\n\n";
+//! let (mut decoder, mut batch) = (Decoder::new(Options::default()), Builder::default());
+//! let mut at = 0;
+//! while decoder.decode(source, &mut at, 1000, &mut batch) {}
+//! decoder.finish(&mut batch);
+//! let batch = batch.build(&source[..]);
+//! let Item::Chunk(record) = &batch.items()[0] else { panic!("no chunk") };
+//! assert_eq!(batch.doc(record).content().unwrap().text(), b"Hi");
+//! ```
+
+pub mod chunk;
+pub mod decoder;
+pub mod error;
+pub mod event;
+pub mod record;
+pub mod source;
+pub mod stream;
+pub mod usage;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,153 @@
+//! What users iterate: over a whole source, or over what they feed.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::block::{Block, Feed, Next};
+use super::events::Events;
+use super::pipeline::{DEFAULT_MAX_EVENT_BYTES, Pipeline, Settings};
+use super::views::Chunk;
+
+/// The chunks of a source.
+#[pyclass(module = "chunkwire._native")]
+pub struct Chunks {
+    feed: Option<Feed>,
+    pipeline: Pipeline,
+}
+
+#[pymethods]
+impl Chunks {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+        loop {
+            if let Some(chunk) = self.pipeline.next(py)? {
+                return Ok(Some(chunk));
+            }
+            let Some(feed) = &mut self.feed else { return Ok(None) };
+            match feed.next(py) {
+                Ok(Next::Block(block)) => self.pipeline.push(block),
+                Ok(Next::End) => {
+                    self.feed = None;
+                    self.pipeline.finish();
+                }
+                Ok(Next::Damaged(reason)) => {
+                    self.feed = None;
+                    let error = self.pipeline.compressed_damage(py, &reason)?;
+                    self.pipeline.finish();
+                    if let Some(error) = error {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What was counted so far.
+    #[getter]
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.pipeline.stats(py)
+    }
+}
+
+/// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+#[pyfunction]
+#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+pub fn chunks(
+    source: &Bound<'_, PyAny>,
+    on_error: &str,
+    strict: bool,
+    max_event_bytes: usize,
+    name: Option<Py<PyAny>>,
+) -> PyResult<Chunks> {
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    Ok(Chunks { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
+}
+
+/// The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+#[pyfunction]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+pub fn events(
+    source: &Bound<'_, PyAny>,
+    strict: bool,
+    max_event_bytes: usize,
+    name: Option<Py<PyAny>>,
+) -> PyResult<Events> {
+    let settings = Settings::new(source.py(), "raise", strict, max_event_bytes, name)?;
+    Ok(Events::new(Feed::new(source)?, settings))
+}
+
+/// Decodes what its caller feeds.
+#[pyclass(module = "chunkwire._native", frozen)]
+pub struct Decoder {
+    pipeline: Py<Drain>,
+}
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    #[pyo3(signature = (*, on_error="raise", strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, source=None))]
+    fn new(
+        py: Python<'_>,
+        on_error: &str,
+        strict: bool,
+        max_event_bytes: usize,
+        source: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?;
+        Ok(Self { pipeline: Py::new(py, Drain { pipeline: Pipeline::new(settings), ending: false })? })
+    }
+
+    /// Takes bytes; iterate the result for the chunks that they complete.
+    fn feed(&self, data: &Bound<'_, PyAny>) -> PyResult<Py<Drain>> {
+        let py = data.py();
+        let mut drain = self.pipeline.bind(py).try_borrow_mut()?;
+        if drain.ending {
+            return Err(PyValueError::new_err("feed() after finish()"));
+        }
+        drain.pipeline.push(Block::from_python(data)?);
+        Ok(self.pipeline.clone_ref(py))
+    }
+
+    /// Tells the end of the source; iterate the result for the chunks that are left.
+    fn finish(&self, py: Python<'_>) -> PyResult<Py<Drain>> {
+        self.pipeline.bind(py).try_borrow_mut()?.ending = true;
+        Ok(self.pipeline.clone_ref(py))
+    }
+
+    /// What was counted so far.
+    #[getter]
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.pipeline.bind(py).try_borrow()?.pipeline.stats(py)
+    }
+}
+
+/// The chunks of what was fed so far.
+#[pyclass(module = "chunkwire._native")]
+pub struct Drain {
+    pipeline: Pipeline,
+    /// The end has been told; the decoder learns it when all that waits is decoded.
+    ending: bool,
+}
+
+#[pymethods]
+impl Drain {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+        loop {
+            if let Some(chunk) = self.pipeline.next(py)? {
+                return Ok(Some(chunk));
+            }
+            if !self.ending || self.pipeline.is_finished() {
+                return Ok(None);
+            }
+            self.pipeline.finish();
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The module `chunkwire._native`: the core's results as Python objects. Conversion only, no decoding.
+//!
+//! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
+//! over them; `iterators` are what users iterate; `convert` and `errors` turn values and damage into Python's own.
+
+mod block;
+mod convert;
+mod errors;
+mod events;
+mod iterators;
+mod pipeline;
+mod usage;
+mod views;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::events::{Event, Events};
+    #[pymodule_export]
+    use super::iterators::{Chunks, Decoder, Drain, chunks, events};
+    #[pymodule_export]
+    use super::usage::usage;
+    #[pymodule_export]
+    use super::views::{
+        Choice, Chunk, CompletionTokensDetails, Delta, FunctionCall, Logprobs, PromptTokensDetails, TokenLogprob,
+        ToolCall, Usage, restore,
+    };
+}

@@ -1,0 +1,213 @@
+//! From blocks to items: the decoder, the blocks that wait for it, and the batch that is being given out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::block::Block;
+use super::convert::{text, to_python};
+use super::errors;
+use super::views::Chunk;
+use crate::decoder::{self, MAX_EVENT_BYTES};
+use crate::error::{Damage, Kind, Place};
+use crate::record::{Batch, Builder, ErrorBody, Item};
+
+/// A block, shared by the batches that were decoded from it.
+#[derive(Clone)]
+pub struct SharedBlock(pub Arc<Block>);
+
+impl AsRef<[u8]> for SharedBlock {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().as_ref()
+    }
+}
+
+/// A batch, shared by the objects that look into it.
+pub type SharedBatch = Arc<Batch<SharedBlock>>;
+
+/// How many events one batch takes: enough that its cost does not matter, few enough that its nodes stay in cache.
+const BATCH_EVENTS: usize = 256;
+/// From this many bytes on decoding them is worth letting other threads run.
+const DETACH_BYTES: usize = 16 << 10;
+
+/// What a user can choose, checked.
+pub struct Settings {
+    /// Give out errors as exceptions, or only count them.
+    pub raise: bool,
+    /// The decoder's options.
+    pub options: decoder::Options,
+    /// What the source is called.
+    pub source: Option<Py<PyAny>>,
+}
+
+impl Settings {
+    /// Checks the options.
+    pub fn new(
+        py: Python<'_>,
+        on_error: &str,
+        strict: bool,
+        max_event_bytes: usize,
+        source: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let raise = match on_error {
+            "raise" => true,
+            "skip" => false,
+            other => {
+                let message = format!("on_error must be \"raise\" or \"skip\", not {other:?}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        if max_event_bytes == 0 || max_event_bytes >= crate::chunk::MAX_NODES {
+            let most = crate::chunk::MAX_NODES - 1;
+            return Err(PyValueError::new_err(format!("max_event_bytes must be between 1 and {most}")));
+        }
+        let max_int_digits = py.import("sys")?.call_method0("get_int_max_str_digits")?.extract()?;
+        Ok(Self { raise, options: decoder::Options { strict, max_event_bytes, max_int_digits }, source })
+    }
+}
+
+/// The default of `max_event_bytes`, for signatures.
+pub const DEFAULT_MAX_EVENT_BYTES: usize = MAX_EVENT_BYTES;
+
+/// The state of an iteration.
+pub struct Pipeline {
+    decoder: decoder::Decoder,
+    raise: bool,
+    /// What the source is called.
+    pub source: Option<Py<PyAny>>,
+    waiting: VecDeque<SharedBlock>,
+    /// How much of the first waiting block is decoded.
+    at: usize,
+    batch: Option<SharedBatch>,
+    next_item: usize,
+    finished: bool,
+}
+
+impl Pipeline {
+    /// At the start of a source.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            decoder: decoder::Decoder::new(settings.options),
+            raise: settings.raise,
+            source: settings.source,
+            waiting: VecDeque::new(),
+            at: 0,
+            batch: None,
+            next_item: 0,
+            finished: false,
+        }
+    }
+
+    /// Takes a block.
+    pub fn push(&mut self, block: Block) {
+        if !block.as_ref().is_empty() {
+            self.waiting.push_back(SharedBlock(Arc::new(block)));
+        }
+    }
+
+    /// Has the end of the source been told?
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The next chunk of what was pushed, an error if that comes first, or None if more is wanted.
+    #[inline]
+    pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+        loop {
+            if let Some(batch) = &self.batch {
+                let number = self.next_item;
+                if let Some(item) = batch.items().get(number) {
+                    self.next_item += 1;
+                    if matches!(item, Item::Chunk(_)) {
+                        return Ok(Some(Chunk::new(batch.clone(), number)));
+                    }
+                    if self.raise {
+                        return Err(self.error(py, batch, item)?);
+                    }
+                    continue;
+                }
+                self.batch = None;
+            }
+            if !self.refill(py) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Decodes the next batch of what waits; false if nothing waits.
+    fn refill(&mut self, py: Python<'_>) -> bool {
+        let Some(block) = self.waiting.front().cloned() else { return false };
+        let (decoder, at) = (&mut self.decoder, &mut self.at);
+        let input = block.as_ref();
+        let mut work = || {
+            let mut builder = Builder::default();
+            let more = decoder.decode(input, at, BATCH_EVENTS, &mut builder);
+            (builder, more)
+        };
+        let (builder, more) = if input.len() >= DETACH_BYTES { py.detach(work) } else { work() };
+        if !more {
+            self.waiting.pop_front();
+            self.at = 0;
+        }
+        self.give(builder, block);
+        true
+    }
+
+    fn give(&mut self, builder: Builder, block: SharedBlock) {
+        if !builder.is_empty() {
+            self.batch = Some(Arc::new(builder.build(block)));
+            self.next_item = 0;
+        }
+    }
+
+    /// Tells the end of the source; call `next` until it gives None before.
+    pub fn finish(&mut self) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let mut builder = Builder::default();
+        self.decoder.finish(&mut builder);
+        self.give(builder, SharedBlock(Arc::new(Block::Owned(Vec::new()))));
+    }
+
+    /// Counts a compressed source that breaks off, and gives the error to raise.
+    pub fn compressed_damage(&mut self, py: Python<'_>, reason: &str) -> PyResult<Option<PyErr>> {
+        let damage = compressed_damage(self.decoder.stats().bytes, reason);
+        self.decoder.add_damage(&damage);
+        if self.raise { Ok(Some(errors::decode_error(py, &damage, self.source.as_ref())?)) } else { Ok(None) }
+    }
+
+    /// What was counted so far.
+    pub fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        errors::stats(py, &self.decoder.stats(), self.source.as_ref())
+    }
+
+    #[cold]
+    fn error(&self, py: Python<'_>, batch: &Batch<SharedBlock>, item: &Item) -> PyResult<PyErr> {
+        let source = self.source.as_ref();
+        match item {
+            Item::Damage(damage) => errors::decode_error(py, damage, source),
+            Item::ServerError(place, body) => {
+                let body = match body {
+                    ErrorBody::Json(record) => to_python(py, batch.doc(record).root())?,
+                    ErrorBody::Text(body) => text(py, body.as_bytes())?.into_any(),
+                };
+                errors::stream_error(py, *place, &body, source)
+            }
+            Item::Chunk(_) => unreachable!("a chunk is no error"),
+        }
+    }
+}
+
+/// The damage of a compressed source that breaks off after `offset` decompressed bytes.
+pub fn compressed_damage(offset: u64, reason: &str) -> Damage {
+    Damage {
+        kind: Kind::Truncated,
+        place: Place { offset, line: 0, event: 0 },
+        position: None,
+        reason: format!("the compressed source is cut or damaged: {reason}"),
+    }
+}

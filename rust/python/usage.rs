@@ -1,0 +1,98 @@
+//! Usage columns as bytes for NumPy.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use super::block::{Feed, Next};
+use super::convert::text;
+use super::errors;
+use super::pipeline::{DEFAULT_MAX_EVENT_BYTES, Settings, compressed_damage};
+use crate::decoder::Decoder;
+use crate::stream::Tracker;
+use crate::usage::{Coded, Columns, TOKENS};
+
+/// Events between two looks at Python's signals.
+const EVENTS_AT_ONCE: usize = 1 << 16;
+
+/// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+#[pyfunction]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+pub fn usage<'py>(
+    source: &Bound<'py, PyAny>,
+    strict: bool,
+    max_event_bytes: usize,
+    name: Option<Py<PyAny>>,
+) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyAny>)> {
+    let py = source.py();
+    let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?;
+    let mut feed = Feed::new(source)?;
+    let mut decoder = Decoder::new(settings.options);
+    let mut tracker = Tracker::default();
+    loop {
+        match feed.next(py)? {
+            Next::Block(block) => {
+                let (input, mut at) = (block.as_ref(), 0);
+                while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, &mut tracker)) {
+                    py.check_signals()?;
+                }
+                py.check_signals()?;
+            }
+            Next::End => break,
+            Next::Damaged(reason) => {
+                decoder.add_damage(&compressed_damage(decoder.stats().bytes, &reason));
+                break;
+            }
+        }
+    }
+    let columns = py.detach(|| {
+        decoder.finish(&mut tracker);
+        Columns::new(tracker.finish())
+    });
+    for damage in &columns.damages {
+        decoder.add_damage(damage);
+    }
+    Ok((to_dict(py, &columns)?, errors::stats(py, &decoder.stats(), settings.source.as_ref())?))
+}
+
+/// The memory of a column.
+fn array<'py, T: Copy, const N: usize>(
+    py: Python<'py>,
+    column: &[T],
+    bytes_of: impl Fn(T) -> [u8; N],
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, column.len() * N, |memory| {
+        for (place, &value) in memory.chunks_exact_mut(N).zip(column) {
+            place.copy_from_slice(&bytes_of(value));
+        }
+        Ok(())
+    })
+}
+
+fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (column, counts) in TOKENS.iter().zip(&columns.tokens) {
+        dict.set_item(column.name, array(py, counts, i64::to_ne_bytes)?)?;
+    }
+    dict.set_item("valid", array(py, &columns.valid, u16::to_ne_bytes)?)?;
+    dict.set_item("reported", PyBytes::new(py, &columns.reported))?;
+    dict.set_item("cost", array(py, &columns.cost, f64::to_ne_bytes)?)?;
+    dict.set_item("created", array(py, &columns.created, i64::to_ne_bytes)?)?;
+    dict.set_item("chunks", array(py, &columns.chunks, i64::to_ne_bytes)?)?;
+    dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;
+    let ids = PyList::empty(py);
+    for id in &columns.id {
+        ids.append(id.as_deref().map(|id| text(py, id)).transpose()?)?;
+    }
+    dict.set_item("id", ids)?;
+    for (name, coded) in
+        [("model", &columns.model), ("finish_reason", &columns.finish_reason), ("status", &columns.status)]
+    {
+        let Coded { codes, categories } = coded;
+        let texts = PyList::empty(py);
+        for category in categories {
+            texts.append(text(py, category)?)?;
+        }
+        dict.set_item(name, (array(py, codes, i32::to_ne_bytes)?, texts))?;
+    }
+    Ok(dict)
+}

@@ -1,0 +1,309 @@
+//! Lazy views: Python objects that point into a batch and read it when they are asked.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use super::block::Block;
+use super::convert::to_python;
+use super::pipeline::{SharedBatch, SharedBlock};
+use crate::chunk::{self, Doc, Key, Type, Value};
+use crate::decoder::{Found, Sink};
+use crate::error::Place;
+use crate::event::decode_utf8;
+use crate::record::{Builder, Item, Record};
+
+/// An object of a batch's document.
+#[derive(Clone)]
+pub struct View {
+    batch: SharedBatch,
+    item: u32,
+    node: u32,
+}
+
+/// What the value of a field becomes.
+#[derive(Clone, Copy)]
+enum Field {
+    /// As it was sent.
+    Plain,
+    /// An object becomes this view.
+    One(Kind),
+    /// The objects of an array become this view.
+    Many(Kind),
+}
+use Field::{Many, One, Plain};
+
+impl View {
+    fn record(&self) -> &Record {
+        match &self.batch.items()[self.item as usize] {
+            Item::Chunk(record) => record,
+            _ => unreachable!("views are made of chunks alone"),
+        }
+    }
+
+    #[inline]
+    fn doc(&self) -> Doc<'_> {
+        self.batch.doc(self.record())
+    }
+
+    #[inline]
+    fn value(&self) -> Value<'_> {
+        self.doc().value(self.node as usize)
+    }
+
+    #[inline]
+    fn field<'py>(&self, py: Python<'py>, key: Key, field: Field) -> PyResult<Bound<'py, PyAny>> {
+        match self.value().get(key) {
+            Some(value) => self.convert(py, value, field),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+
+    fn convert<'py>(&self, py: Python<'py>, value: Value<'_>, field: Field) -> PyResult<Bound<'py, PyAny>> {
+        match field {
+            One(kind) if value.kind() == Type::Object => kind.view(py, self.at(value)),
+            Many(kind) if value.kind() == Type::Array => {
+                let list = PyList::empty(py);
+                for item in value.items() {
+                    list.append(self.convert(py, item, One(kind))?)?;
+                }
+                Ok(list.into_any())
+            }
+            _ => to_python(py, value),
+        }
+    }
+
+    fn at(&self, value: Value<'_>) -> Self {
+        Self { batch: self.batch.clone(), item: self.item, node: value.number() as u32 }
+    }
+
+    fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.doc().content().map_or_else(|| Ok(py.None().into_bound(py)), |content| to_python(py, content))
+    }
+
+    /// A field of any name, known or not.
+    fn named(&self, name: &Bound<'_, PyString>) -> PyResult<Option<Value<'_>>> {
+        if let Ok(name) = name.to_cow() {
+            return Ok(self.value().get_named(name.as_bytes()));
+        }
+        let name = name.call_method1("encode", ("utf-8", "surrogatepass"))?;
+        Ok(self.value().get_named(name.cast::<PyBytes>()?.as_bytes()))
+    }
+
+    fn other<'py>(&self, class: &str, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        match self.named(name)? {
+            Some(value) => to_python(name.py(), value),
+            None => {
+                let message = format!("'{class}' object has no attribute {}", name.repr()?);
+                Err(PyAttributeError::new_err(message))
+            }
+        }
+    }
+
+    fn contains(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match name.cast::<PyString>() {
+            Ok(name) => Ok(self.named(name)?.is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The view's JSON as sent; for a whole chunk, with the bytes that were no UTF-8.
+    fn raw(&self) -> &[u8] {
+        if self.node == 0 { self.batch.raw(self.record()) } else { self.value().raw() }
+    }
+}
+
+/// A helper of `chunkwire._model` that does what need not be fast.
+fn helper<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<&'py Bound<'py, PyAny>> {
+    cell.import(py, "chunkwire._model", name)
+}
+
+macro_rules! views {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident { $($field:ident: $key:ident = $what:expr),* $(,)? } $([$($extra:tt)*])?
+    )*) => {
+        /// Which view.
+        #[derive(Clone, Copy)]
+        enum Kind { $($name),* }
+
+        impl Kind {
+            fn view(self, py: Python<'_>, view: View) -> PyResult<Bound<'_, PyAny>> {
+                match self { $(Self::$name => Ok(Bound::new(py, $name(view))?.into_any())),* }
+            }
+
+            fn from_name(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self::$name),)* _ => None }
+            }
+        }
+
+        $(
+            $(#[doc = $doc])*
+            #[pyclass(module = "chunkwire._native", frozen)]
+            pub struct $name(View);
+
+            #[pymethods]
+            impl $name {
+                $(
+                    #[getter]
+                    fn $field<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                        self.0.field(py, Key::$key, $what)
+                    }
+                )*
+
+                $($($extra)*)?
+
+                fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                    to_python(py, self.0.value())
+                }
+
+                fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+                    self.0.other(stringify!($name), name)
+                }
+
+                fn __contains__(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+                    self.0.contains(name)
+                }
+
+                fn __eq__<'py>(&self, py: Python<'py>, other: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+                    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    if !other.is_instance(helper(py, &CLASS, stringify!($name))?)? {
+                        return Ok(py.NotImplemented());
+                    }
+                    let equal = self.to_dict(py)?.eq(other.call_method0("to_dict")?)?;
+                    Ok(equal.into_pyobject(py)?.to_owned().into_any().unbind())
+                }
+
+                fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                    static DESCRIBE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &DESCRIBE, "describe")?.call1((slf,))
+                }
+
+                fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                    static NAMES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &NAMES, "names")?.call1((slf,))
+                }
+
+                fn __copy__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyDict>) -> Py<Self> {
+                    slf
+                }
+
+                fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+                    static RESTORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    let restore = helper(py, &RESTORE, "restore")?;
+                    let state = (stringify!($name), PyBytes::new(py, self.0.raw()), self.0.record().offset);
+                    (restore, state).into_pyobject(py)
+                }
+            }
+        )*
+    };
+}
+
+views! {
+    /// One `chat.completion.chunk`.
+    Chunk {
+        id: Id = Plain, object: Object = Plain, created: Created = Plain, model: Model = Plain,
+        system_fingerprint: SystemFingerprint = Plain, service_tier: ServiceTier = Plain,
+        choices: Choices = Many(Kind::Choice), usage: Usage = One(Kind::Usage),
+    } [
+        /// `choices[0].delta.content`, or None.
+        #[getter]
+        fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+            self.0.content(py)
+        }
+
+        /// Byte offset of the event in the (decompressed) source.
+        #[getter]
+        fn offset(&self) -> u64 {
+            self.0.record().offset
+        }
+
+        /// The event's data, exactly as sent.
+        #[getter]
+        fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+            PyBytes::new(py, self.0.raw())
+        }
+    ]
+
+    /// One element of `chunk.choices`.
+    Choice {
+        index: Index = Plain, delta: Delta = One(Kind::Delta), finish_reason: FinishReason = Plain,
+        logprobs: Logprobs = One(Kind::Logprobs),
+    }
+
+    /// What a chunk adds to a message.
+    Delta {
+        role: Role = Plain, content: Content = Plain, refusal: Refusal = Plain,
+        tool_calls: ToolCalls = Many(Kind::ToolCall), function_call: FunctionCall = One(Kind::FunctionCall),
+    }
+
+    /// One element of `delta.tool_calls`.
+    ToolCall { index: Index = Plain, id: Id = Plain, r#type: Type = Plain, function: Function = One(Kind::FunctionCall) }
+
+    /// The function of a tool call.
+    FunctionCall { name: Name = Plain, arguments: Arguments = Plain }
+
+    /// The log probabilities of a choice's tokens.
+    Logprobs { content: Content = Many(Kind::TokenLogprob), refusal: Refusal = Many(Kind::TokenLogprob) }
+
+    /// One token, its log probability, and its rivals.
+    TokenLogprob {
+        token: Token = Plain, logprob: Logprob = Plain, bytes: Bytes = Plain,
+        top_logprobs: TopLogprobs = Many(Kind::TokenLogprob),
+    }
+
+    /// Token counts of a stream so far.
+    Usage {
+        prompt_tokens: PromptTokens = Plain, completion_tokens: CompletionTokens = Plain,
+        total_tokens: TotalTokens = Plain,
+        prompt_tokens_details: PromptTokensDetails = One(Kind::PromptTokensDetails),
+        completion_tokens_details: CompletionTokensDetails = One(Kind::CompletionTokensDetails),
+    }
+
+    /// What the prompt tokens were.
+    PromptTokensDetails {
+        cached_tokens: CachedTokens = Plain, cache_write_tokens: CacheWriteTokens = Plain,
+        audio_tokens: AudioTokens = Plain,
+    }
+
+    /// What the completion tokens were.
+    CompletionTokensDetails {
+        reasoning_tokens: ReasoningTokens = Plain, audio_tokens: AudioTokens = Plain,
+        accepted_prediction_tokens: AcceptedPredictionTokens = Plain,
+        rejected_prediction_tokens: RejectedPredictionTokens = Plain,
+    }
+}
+
+impl Chunk {
+    /// The chunk of this item, which has to be one.
+    #[inline]
+    pub fn new(batch: SharedBatch, item: usize) -> Self {
+        Self(View { batch, item: item as u32, node: 0 })
+    }
+}
+
+/// The view that was pickled: `raw` is its JSON as sent, `offset` that of its event.
+#[pyfunction]
+pub fn restore<'py>(py: Python<'py>, name: &str, raw: &[u8], offset: u64) -> PyResult<Bound<'py, PyAny>> {
+    let Some(kind) = Kind::from_name(name) else {
+        return Err(PyValueError::new_err(format!("no view is called {name:?}")));
+    };
+    let decoded = decode_utf8(raw);
+    let text = decoded.text.as_bytes();
+    let mut builder = Builder::default();
+    chunk::parse(text, text.len(), 0, builder.nodes()).map_err(|error| {
+        PyValueError::new_err(format!("invalid JSON at byte {} of a pickled view: {}", error.position, error.kind))
+    })?;
+    let place = Place { offset, line: 0, event: 0 };
+    let raw = decoded.invalid_at.map(|_| raw);
+    builder.chunk(Found { place, text, at: None, raw, first_node: 0 });
+    let batch = Arc::new(builder.build(SharedBlock(Arc::new(Block::Owned(Vec::new())))));
+    kind.view(py, View { batch, item: 0, node: 0 })
+}

@@ -1,0 +1,80 @@
+//! The source room: a path in, blocks of decompressed bytes out.
+//!
+//! Files are read, not mapped: a block is as fast, memory stays flat, and nobody can pull a file from under a slice.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// How many bytes a block has at most.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+const GZIP: &[u8] = b"\x1f\x8b";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+/// A file's bytes, decompressed where its first bytes say gzip or zstd.
+pub struct Blocks {
+    reader: Box<dyn Read + Send + Sync>,
+    /// The size of the file on disk.
+    pub size: u64,
+    /// How many bytes were read to recognise the format, while they have not been given out.
+    head: usize,
+}
+
+impl Blocks {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, also for a directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let mut head = Vec::with_capacity(4);
+        file.by_ref().take(4).read_to_end(&mut head)?;
+        let gzip = head.starts_with(GZIP);
+        let zstd = head.starts_with(ZSTD);
+        let head_length = head.len();
+        let whole = io::Cursor::new(head).chain(file);
+        let reader: Box<dyn Read + Send + Sync> = if gzip {
+            Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, whole)))
+        } else if zstd {
+            Box::new(zstd::stream::read::Decoder::new(whole)?)
+        } else {
+            Box::new(whole)
+        };
+        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length } })
+    }
+
+    /// The next block; None at the end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; `UnexpectedEof` or `InvalidData` for compressed data that is cut or damaged. All that
+    /// was whole before it has been given.
+    pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut length = 0;
+        // One read a block, so that what a pipe has is given at once; but the four bytes that `open` looked at come
+        // back as a read of their own.
+        while length <= self.head {
+            match self.reader.read(&mut block[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if length == 0 => return Err(error),
+                // The error comes again at the next read.
+                Err(_) => break,
+            }
+        }
+        self.head = 0;
+        block.truncate(length);
+        if length < BLOCK_BYTES / 2 {
+            block.shrink_to_fit();
+        }
+        Ok((length > 0).then_some(block))
+    }
+}

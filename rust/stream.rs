@@ -1,0 +1,552 @@
+//! The stream room: chunks in the order of the source in, one row for each stream out.
+//!
+//! A stream is all chunks of one response. It ends at `[DONE]`, or where a chunk with another id begins once it has
+//! finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from
+//! it, is said at [`Tracker::row_of`].
+
+use std::collections::HashMap;
+
+use crate::chunk::{Doc, Key, Node, Type, Value};
+use crate::decoder::{Body, Found, Sink};
+use crate::error::{Damage, Kind, Place};
+
+/// At most this many streams can be interleaved; beyond it those that were silent longest are closed.
+const MAX_OPEN: usize = 4096;
+
+/// Texts that repeat from row to row, each kept once.
+#[derive(Default)]
+pub struct Categories {
+    codes: HashMap<Box<[u8]>, i32>,
+    texts: Vec<Box<[u8]>>,
+}
+
+impl Categories {
+    fn code(&mut self, text: &[u8]) -> i32 {
+        // Most often the text is the one that came last.
+        if let Some(last) = self.texts.last()
+            && **last == *text
+        {
+            return self.texts.len() as i32 - 1;
+        }
+        if let Some(&code) = self.codes.get(text) {
+            return code;
+        }
+        let code = self.texts.len() as i32;
+        self.codes.insert(text.into(), code);
+        self.texts.push(text.into());
+        code
+    }
+
+    /// The text of a code.
+    #[must_use]
+    pub fn text(&self, code: i32) -> Option<&[u8]> {
+        usize::try_from(code).ok().and_then(|code| self.texts.get(code)).map(AsRef::as_ref)
+    }
+}
+
+/// How a stream went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It ended with `[DONE]`.
+    Complete,
+    /// Every choice finished, but no `[DONE]` came.
+    NoDone,
+    /// It broke off.
+    Truncated,
+    /// The server sent an error.
+    Error,
+    /// `[DONE]` and nothing else.
+    Empty,
+    /// Events of it were lost to damage.
+    Malformed,
+}
+
+impl Status {
+    /// The public name, e.g. `no_done`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::NoDone => "no_done",
+            Self::Truncated => "truncated",
+            Self::Error => "error",
+            Self::Empty => "empty",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What is known of a stream.
+pub struct Row {
+    /// Its first id that is not empty.
+    pub id: Option<Box<[u8]>>,
+    /// Its first model that is not empty, as code in [`Streams::models`].
+    pub model: i32,
+    /// Its first creation time that is not zero, in Unix seconds; else 0.
+    pub created: i64,
+    /// How many chunks it has.
+    pub chunks: u64,
+    /// Where its first event stands in the source.
+    pub offset: u64,
+    /// The last finish reason of its choice with the smallest index, as code in [`Streams::finish_reasons`].
+    pub finish_reason: i32,
+    /// The last usage object, as sent, and the event that carried it.
+    pub usage: Option<(Box<[u8]>, Place)>,
+    /// The last cost that was sent outside a usage object; NaN if none was.
+    pub cost: f64,
+    finish_index: u64,
+    /// Choice indexes seen, and finished, as bits; 63 stands for all that are larger.
+    seen: u64,
+    finished: u64,
+    last_seq: u64,
+    usage_seq: u64,
+    open: bool,
+    done: bool,
+    error: bool,
+    malformed: bool,
+    truncated: bool,
+    parent: Option<usize>,
+}
+
+impl Row {
+    fn new(offset: u64, seq: u64) -> Self {
+        Self {
+            id: None,
+            model: -1,
+            created: 0,
+            chunks: 0,
+            offset,
+            finish_reason: -1,
+            usage: None,
+            cost: f64::NAN,
+            finish_index: u64::MAX,
+            seen: 0,
+            finished: 0,
+            last_seq: seq,
+            usage_seq: 0,
+            open: true,
+            done: false,
+            error: false,
+            malformed: false,
+            truncated: false,
+            parent: None,
+        }
+    }
+
+    fn has_finished(&self) -> bool {
+        self.finished != 0 && self.seen & !self.finished == 0
+    }
+
+    /// How the stream went.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.error {
+            Status::Error
+        } else if self.malformed {
+            Status::Malformed
+        } else if self.truncated {
+            Status::Truncated
+        } else if self.done && self.chunks == 0 {
+            Status::Empty
+        } else if self.done {
+            Status::Complete
+        } else if self.has_finished() {
+            Status::NoDone
+        } else {
+            Status::Truncated
+        }
+    }
+
+    /// Takes over what a later part of the same stream, under another id, brought.
+    fn absorb(&mut self, later: Self) {
+        self.chunks += later.chunks;
+        if self.model < 0 {
+            self.model = later.model;
+        }
+        if self.created == 0 {
+            self.created = later.created;
+        }
+        if later.finish_reason >= 0 && later.finish_index <= self.finish_index {
+            self.finish_index = later.finish_index;
+            self.finish_reason = later.finish_reason;
+        }
+        if later.usage.is_some() && (self.usage.is_none() || later.usage_seq > self.usage_seq) {
+            self.usage_seq = later.usage_seq;
+            self.usage = later.usage;
+        }
+        if !later.cost.is_nan() {
+            self.cost = later.cost;
+        }
+        self.seen |= later.seen;
+        self.finished |= later.finished;
+        self.done |= later.done;
+        self.error |= later.error;
+        self.malformed |= later.malformed;
+        self.truncated |= later.truncated;
+    }
+}
+
+/// All streams of a source, in the order in which they began.
+pub struct Streams {
+    /// One for each stream.
+    pub rows: Vec<Row>,
+    /// Texts of [`Row::model`].
+    pub models: Categories,
+    /// Texts of [`Row::finish_reason`].
+    pub finish_reasons: Categories,
+    /// Usage that was no object.
+    pub damages: Vec<Damage>,
+}
+
+/// The members of a chunk that say to which stream it belongs, and what it adds to it.
+#[derive(Default)]
+struct Members<'a> {
+    id: Option<Value<'a>>,
+    model: Option<Value<'a>>,
+    created: Option<Value<'a>>,
+    choices: Option<Value<'a>>,
+    usage: Option<Value<'a>>,
+    x_groq: Option<Value<'a>>,
+    cost: Option<Value<'a>>,
+    error: Option<Value<'a>>,
+}
+
+impl<'a> Members<'a> {
+    #[inline]
+    fn of(root: Value<'a>) -> Self {
+        let mut members = Self::default();
+        for (key, value) in root.members() {
+            let slot = match key.key() {
+                Key::Id => &mut members.id,
+                Key::Model => &mut members.model,
+                Key::Created => &mut members.created,
+                Key::Choices => &mut members.choices,
+                Key::Usage => &mut members.usage,
+                Key::XGroq => &mut members.x_groq,
+                Key::Cost => &mut members.cost,
+                Key::Error => &mut members.error,
+                _ => continue,
+            };
+            *slot = Some(value);
+        }
+        members
+    }
+
+    /// No choice and no id of its own: what some servers send behind `[DONE]`.
+    fn has_no_choice(&self) -> bool {
+        self.choices.is_none_or(|choices| !choices.is_truthy())
+    }
+}
+
+/// A sink that sorts chunks into streams.
+#[derive(Default)]
+pub struct Tracker {
+    nodes: Vec<Node>,
+    rows: Vec<Row>,
+    models: Categories,
+    finish_reasons: Categories,
+    damages: Vec<Damage>,
+    /// Rows that can still get chunks, by id.
+    open: HashMap<Box<[u8]>, usize>,
+    /// The open rows, with and without id.
+    open_rows: Vec<usize>,
+    /// The row of the last chunk, while it is open.
+    current: Option<usize>,
+    /// The row that the last `[DONE]` ended, until another row begins.
+    ended: Option<usize>,
+    /// Rows under another id that may be parts of a row, by that row.
+    children: HashMap<usize, Vec<usize>>,
+    /// Running number of chunks, errors, damages and `[DONE]`s.
+    seq: u64,
+    /// Where the first event was lost, in case there is no stream.
+    first_loss: Option<u64>,
+}
+
+impl Tracker {
+    /// Ends all streams.
+    #[must_use]
+    pub fn finish(mut self) -> Streams {
+        if self.rows.is_empty()
+            && let Some(offset) = self.first_loss
+        {
+            let mut row = Row::new(offset, 0);
+            row.malformed = true;
+            self.rows.push(row);
+        }
+        // A part begins after the stream it belongs to, so from the back each finds its stream still there.
+        let mut rows: Vec<Option<Row>> = self.rows.into_iter().map(Some).collect();
+        for number in (0..rows.len()).rev() {
+            if let Some(parent) = rows[number].as_ref().and_then(|row| row.parent)
+                && let Some(part) = rows[number].take()
+                && let Some(stream) = &mut rows[parent]
+            {
+                stream.absorb(part);
+            }
+        }
+        Streams {
+            rows: rows.into_iter().flatten().collect(),
+            models: self.models,
+            finish_reasons: self.finish_reasons,
+            damages: self.damages,
+        }
+    }
+
+    fn begin(&mut self, offset: u64) -> usize {
+        if self.open_rows.len() >= MAX_OPEN {
+            self.close_silent_rows();
+        }
+        let row = self.rows.len();
+        self.rows.push(Row::new(offset, self.seq));
+        self.open_rows.push(row);
+        self.current = Some(row);
+        self.ended = None;
+        row
+    }
+
+    #[cold]
+    fn close_silent_rows(&mut self) {
+        let mut by_silence = self.open_rows.clone();
+        by_silence.sort_by_key(|&row| self.rows[row].last_seq);
+        by_silence.truncate(MAX_OPEN / 2);
+        for row in by_silence {
+            self.close(row);
+        }
+    }
+
+    fn close(&mut self, row: usize) {
+        self.rows[row].open = false;
+        self.open_rows.retain(|&other| other != row);
+        if let Some(id) = &self.rows[row].id
+            && self.open.get(id) == Some(&row)
+        {
+            self.open.remove(id);
+        }
+        if self.current == Some(row) {
+            self.current = None;
+        }
+    }
+
+    fn set_id(&mut self, row: usize, id: &[u8]) {
+        self.rows[row].id = Some(id.into());
+        self.open.insert(id.into(), row);
+    }
+
+    /// The row to which a chunk belongs.
+    ///
+    /// - A chunk without an id (Azure's first one has `""`) belongs to the row of the chunk before it.
+    /// - An id that was seen in an open row belongs there: that tells interleaved streams apart.
+    /// - A new id begins a new row; but while the last row has not finished, and the chunk does not begin a message
+    ///   (no role), the server may just have changed the id inside a stream. Then the new row is a part of the last
+    ///   one, until the old id comes again and shows that they were two.
+    /// - A chunk behind `[DONE]` with no choice, and with the same id or none, belongs to what `[DONE]` ended.
+    #[inline]
+    fn row_of(&mut self, members: &Members<'_>, offset: u64) -> usize {
+        let id = members.id.and_then(Value::non_empty);
+        let Some(id) = id else {
+            if let Some(current) = self.current {
+                return current;
+            }
+            let nameless = members.id.is_none_or(Value::is_null);
+            return match self.ended {
+                Some(ended) if nameless && members.has_no_choice() => ended,
+                _ => self.begin(offset),
+            };
+        };
+        if let Some(current) = self.current
+            && self.rows[current].id.as_deref() == Some(&*id)
+            && self.children.is_empty()
+        {
+            return current;
+        }
+        self.row_of_id(&id, members, offset)
+    }
+
+    fn row_of_id(&mut self, id: &[u8], members: &Members<'_>, offset: u64) -> usize {
+        if let Some(&row) = self.open.get(id) {
+            for part in self.children.remove(&row).unwrap_or_default() {
+                self.rows[part].parent = None;
+            }
+            return row;
+        }
+        if let Some(ended) = self.ended
+            && members.has_no_choice()
+            && self.rows[ended].id.as_deref() == Some(id)
+        {
+            return ended;
+        }
+        let mut parent = None;
+        if let Some(current) = self.current {
+            let row = &self.rows[current];
+            if !row.has_finished() {
+                if row.id.is_none() {
+                    self.set_id(current, id);
+                    return current;
+                }
+                if !row.error && !begins_a_message(members) {
+                    parent = Some(current);
+                }
+            }
+        }
+        let row = self.begin(offset);
+        self.set_id(row, id);
+        if let Some(parent) = parent {
+            self.rows[row].parent = Some(parent);
+            self.children.entry(parent).or_default().push(row);
+        }
+        row
+    }
+
+    /// The row that `[DONE]` ends. It carries no id, so in an interleaved log it belongs to the stream that finished
+    /// last and has waited longest, if that is not long ago.
+    fn row_to_end(&self) -> Option<usize> {
+        let current = self.current;
+        if let Some(row) = current.map(|current| &self.rows[current])
+            && (row.has_finished() || row.error)
+        {
+            return current;
+        }
+        let unfinished = self.open_rows.iter().filter(|&&row| !self.rows[row].has_finished()).count() as u64;
+        let waiting =
+            self.open_rows.iter().copied().filter(|&row| {
+                self.rows[row].has_finished() && self.seq - self.rows[row].last_seq <= 2 * unfinished + 2
+            });
+        waiting.min_by_key(|&row| self.rows[row].last_seq).or(current)
+    }
+
+    fn add(&mut self, row: usize, members: &Members<'_>, place: Place) {
+        let row = &mut self.rows[row];
+        row.last_seq = self.seq;
+        row.chunks += 1;
+        if row.model < 0
+            && let Some(model) = members.model.and_then(Value::non_empty)
+        {
+            row.model = self.models.code(&model);
+        }
+        if row.created == 0 {
+            row.created = members.created.and_then(Value::integer).unwrap_or(0);
+        }
+        if members.error.is_some_and(Value::is_truthy) {
+            row.error = true;
+        }
+        let mut choice_usage = None;
+        for choice in members.choices.into_iter().flat_map(Value::items) {
+            let mut finish_reason = None;
+            let mut index = None;
+            for (key, value) in choice.members() {
+                match key.key() {
+                    Key::Index => index = Some(value),
+                    Key::FinishReason => finish_reason = Some(value),
+                    Key::Usage => choice_usage = Some(value),
+                    _ => {}
+                }
+            }
+            let index = index.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63);
+            row.seen |= 1 << index;
+            if let Some(reason) = finish_reason.and_then(Value::non_empty) {
+                row.finished |= 1 << index;
+                if index <= row.finish_index {
+                    row.finish_index = index;
+                    row.finish_reason = self.finish_reasons.code(&reason);
+                }
+            }
+        }
+        if let Some(usage) = members.usage
+            && !usage.is_null()
+            && usage.kind() != Type::Object
+        {
+            let reason = format!("usage is a JSON {}", usage.kind_name());
+            self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
+        }
+        let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
+        let usage = members.usage.filter(reported);
+        let usage = usage.or_else(|| members.x_groq.and_then(|extra| extra.get(Key::Usage)).filter(reported));
+        if let Some(usage) = usage.or_else(|| choice_usage.filter(reported)) {
+            row.usage = Some((usage.raw().into(), place));
+            row.usage_seq = self.seq;
+        }
+        if let Some(cost) = members.cost.and_then(cost_of) {
+            row.cost = cost;
+        }
+    }
+}
+
+/// Does the chunk say who speaks?
+fn begins_a_message(members: &Members<'_>) -> bool {
+    members.choices.into_iter().flat_map(Value::items).any(|choice| {
+        choice.get(Key::Delta).and_then(|delta| delta.get(Key::Role)).and_then(Value::non_empty).is_some()
+    })
+}
+
+/// A cost: a number, a number in a string, or an object with `total_cost` (Perplexity) or `usd` (Venice).
+#[must_use]
+pub fn cost_of(value: Value<'_>) -> Option<f64> {
+    match value.kind() {
+        Type::Object => [Key::TotalCost, Key::Usd].into_iter().filter_map(|key| value.get(key)?.number_value()).next(),
+        Type::String => {
+            let text = std::str::from_utf8(value.text()).ok()?;
+            text.parse().ok().filter(|cost: &f64| cost.is_finite())
+        }
+        _ => value.number_value(),
+    }
+    .filter(|cost| cost.is_finite())
+}
+
+impl Sink for Tracker {
+    fn nodes(&mut self) -> &mut Vec<Node> {
+        &mut self.nodes
+    }
+
+    fn chunk(&mut self, found: Found<'_>) {
+        self.seq += 1;
+        let nodes = std::mem::take(&mut self.nodes);
+        let members = Members::of(Doc::new(found.text, &nodes).root());
+        let row = self.row_of(&members, found.place.offset);
+        if self.rows[row].open {
+            self.current = Some(row);
+        }
+        self.add(row, &members, found.place);
+        self.nodes = nodes;
+        self.nodes.clear();
+    }
+
+    fn done(&mut self, place: Place) {
+        self.seq += 1;
+        if let Some(row) = self.row_to_end() {
+            self.rows[row].done = true;
+            self.close(row);
+            self.ended = Some(row);
+        } else if self.rows.is_empty() {
+            let row = self.begin(place.offset);
+            self.rows[row].done = true;
+            self.close(row);
+        }
+    }
+
+    fn server_error(&mut self, place: Place, _: Body<'_>) {
+        self.seq += 1;
+        self.nodes.clear();
+        let row = match self.current {
+            Some(current) if !self.rows[current].error => current,
+            _ => self.begin(place.offset),
+        };
+        self.rows[row].error = true;
+        self.rows[row].last_seq = self.seq;
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        if !damage.kind.is_loss() {
+            return;
+        }
+        self.seq += 1;
+        self.first_loss.get_or_insert(damage.place.offset);
+        if matches!(damage.kind, Kind::NotAChunk | Kind::NotAStream) {
+            return;
+        }
+        let row = self.current.unwrap_or_else(|| self.begin(damage.place.offset));
+        if damage.kind == Kind::Truncated {
+            self.rows[row].truncated = true;
+        } else {
+            self.rows[row].malformed = true;
+        }
+    }
+}
