@@ -43,7 +43,7 @@ pub enum Item {
     /// A chunk.
     Chunk(Record),
     /// An error that the server sent, and where.
-    ServerError(Place, ErrorBody),
+    ServerError(Box<(Place, ErrorBody)>),
     /// Damage by which an event was lost.
     Damage(Box<Damage>),
 }
@@ -105,7 +105,7 @@ impl Sink for Builder {
             Body::Json(found) => ErrorBody::Json(self.record(&found)),
             Body::Text(text) => ErrorBody::Text(text.to_owned()),
         };
-        self.items.push(Item::ServerError(place, body));
+        self.items.push(Item::ServerError(Box::new((place, body))));
     }
 
     fn damage(&mut self, damage: &Damage) {
@@ -137,6 +137,16 @@ impl<B: AsRef<[u8]>> Batch<B> {
         let from = if record.text.own { &self.own } else { self.block.as_ref() };
         let text = &from[record.text.start..record.text.start + record.text.length as usize];
         Doc::new(text, &self.nodes[record.first_node as usize..(record.first_node + record.nodes) as usize])
+    }
+
+    /// An empty builder with this batch's memory, for the next batch; what held the input is dropped.
+    #[must_use]
+    pub fn recycle(self) -> Builder {
+        let Self { mut own, mut nodes, mut items, .. } = self;
+        own.clear();
+        nodes.clear();
+        items.clear();
+        Builder { own, nodes, items }
     }
 
     /// A record's data, exactly as sent.

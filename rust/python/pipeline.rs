@@ -29,7 +29,7 @@ impl AsRef<[u8]> for SharedBlock {
 pub type SharedBatch = Arc<Batch<SharedBlock>>;
 
 /// How many events one batch takes: enough that its cost does not matter, few enough that its nodes stay in cache.
-const BATCH_EVENTS: usize = 256;
+const BATCH_EVENTS: usize = 128;
 /// From this many bytes on decoding them is worth letting other threads run.
 const DETACH_BYTES: usize = 16 << 10;
 
@@ -83,6 +83,9 @@ pub struct Pipeline {
     at: usize,
     batch: Option<SharedBatch>,
     next_item: usize,
+    /// The batch before: its memory serves again once nobody looks into it. (The one that was just given out will not
+    /// do: a loop still holds its last chunk while it asks for the next.)
+    spent: Option<SharedBatch>,
     finished: bool,
 }
 
@@ -97,6 +100,7 @@ impl Pipeline {
             at: 0,
             batch: None,
             next_item: 0,
+            spent: None,
             finished: false,
         }
     }
@@ -129,7 +133,6 @@ impl Pipeline {
                     }
                     continue;
                 }
-                self.batch = None;
             }
             if !self.refill(py) {
                 return Ok(None);
@@ -140,10 +143,11 @@ impl Pipeline {
     /// Decodes the next batch of what waits; false if nothing waits.
     fn refill(&mut self, py: Python<'_>) -> bool {
         let Some(block) = self.waiting.front().cloned() else { return false };
+        let mut builder = self.spent.take().and_then(Arc::into_inner).map_or_else(Builder::default, Batch::recycle);
+        self.spent = self.batch.take();
         let (decoder, at) = (&mut self.decoder, &mut self.at);
         let input = block.as_ref();
-        let mut work = || {
-            let mut builder = Builder::default();
+        let work = || {
             let more = decoder.decode(input, at, BATCH_EVENTS, &mut builder);
             (builder, more)
         };
@@ -157,6 +161,7 @@ impl Pipeline {
     }
 
     fn give(&mut self, builder: Builder, block: SharedBlock) {
+        self.batch = None;
         if !builder.is_empty() {
             self.batch = Some(Arc::new(builder.build(block)));
             self.next_item = 0;
@@ -190,7 +195,8 @@ impl Pipeline {
         let source = self.source.as_ref();
         match item {
             Item::Damage(damage) => errors::decode_error(py, damage, source),
-            Item::ServerError(place, body) => {
+            Item::ServerError(error) => {
+                let (place, body) = &**error;
                 let body = match body {
                     ErrorBody::Json(record) => to_python(py, batch.doc(record).root())?,
                     ErrorBody::Text(body) => text(py, body.as_bytes())?.into_any(),

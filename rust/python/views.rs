@@ -66,8 +66,14 @@ impl View {
         match field {
             One(kind) if value.kind() == Type::Object => kind.view(py, self.at(value)),
             Many(kind) if value.kind() == Type::Array => {
+                let mut items = value.items();
+                let (first, second) = (items.next(), items.next());
+                // Nearly every list has one element: that one is made at its size.
+                if let (Some(only), None) = (first, second) {
+                    return Ok(PyList::new(py, [self.convert(py, only, One(kind))?])?.into_any());
+                }
                 let list = PyList::empty(py);
-                for item in value.items() {
+                for item in first.into_iter().chain(second).chain(items) {
                     list.append(self.convert(py, item, One(kind))?)?;
                 }
                 Ok(list.into_any())
