@@ -1,6 +1,8 @@
 //! Finds where the plain part of a JSON string ends: bytes in, the place of the next byte that matters out.
 //!
-//! This is where the careful parser spends most of its time, so it reads 16 bytes at once where the machine can.
+//! This is where the careful parser spends most of its time, so it reads 16 bytes at once where the machine can: beside
+//! eight at once in plain arithmetic that is worth a third on streams with long strings and a tenth on the mix of all
+//! recorded ones (`benches/careful.rs`).
 
 /// The end of the run of plain bytes that begins at `at`: the place of the first `"`, `\` or control character (or the
 /// end of `bytes`), and whether the run held a byte that is not ASCII.

@@ -1,6 +1,7 @@
 //! Bytes that Python gave, or that were read from a file, held so that batches can point into them.
 
 use pyo3::exceptions::{PyOSError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -88,13 +89,22 @@ impl Feed {
         Ok(Self::Iterator(source.try_iter()?.into_any().unbind()))
     }
 
+    /// For Python's collector of cycles: a generator may hold the object that holds this.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Self::Iterator(iterator) = self { visit.call(iterator) } else { Ok(()) }
+    }
+
     /// The next block.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self {
-            Self::File(blocks) => match py.detach(|| blocks.next_block()) {
-                Ok(block) => Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
-                Err(error) if error.raw_os_error().is_none() => Ok(Next::Damaged(error.to_string())),
-                Err(error) => Err(error.into()),
+            Self::File(blocks) => loop {
+                py.check_signals()?;
+                match py.detach(|| blocks.next_block()) {
+                    Ok(block) => return Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) if error.raw_os_error().is_none() => return Ok(Next::Damaged(error.to_string())),
+                    Err(error) => return Err(error.into()),
+                }
             },
             Self::Bytes(block) => Ok(block.take().map_or(Next::End, Next::Block)),
             Self::Iterator(iterator) => match iterator.bind(py).cast()?.clone().next() {

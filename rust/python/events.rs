@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
@@ -115,6 +116,14 @@ impl Events {
 
 #[pymethods]
 impl Events {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+    }
+
+    fn __clear__(&mut self) {
+        self.feed = None;
+    }
+
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }

@@ -1,6 +1,7 @@
 //! What users iterate: over a whole source, or over what they feed.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::block::{Block, Feed, Next};
@@ -17,6 +18,14 @@ pub struct Chunks {
 
 #[pymethods]
 impl Chunks {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+    }
+
+    fn __clear__(&mut self) {
+        self.feed = None;
+    }
+
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }

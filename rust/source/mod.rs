@@ -53,7 +53,7 @@ impl Blocks {
     ///
     /// # Errors
     ///
-    /// What the system says; `UnexpectedEof` or `InvalidData` for compressed data that is cut or damaged. All that
+    /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for compressed data that is cut or damaged. All that
     /// was whole before it has been given.
     pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut block = vec![0; BLOCK_BYTES];
@@ -64,7 +64,6 @@ impl Blocks {
             match self.reader.read(&mut block[length..]) {
                 Ok(0) => break,
                 Ok(more) => length += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if length == 0 => return Err(error),
                 // The error comes again at the next read.
                 Err(_) => break,
