@@ -11,6 +11,9 @@ use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
 /// How many damages are kept with their reasons; the rest is only counted.
 pub const KEPT_DAMAGES: usize = 1000;
 
+/// How many characters of what a server said are kept as an error's reason.
+const MESSAGE_LENGTH: usize = 200;
+
 /// The default of [`Options::max_event_bytes`].
 pub const MAX_EVENT_BYTES: usize = 64 << 20;
 
@@ -292,7 +295,7 @@ impl Decoder {
             Err(error) => {
                 nodes.truncate(first_node);
                 if self.framer.event_type() == "error" {
-                    self.server_error(place, text.clone().into_owned(), sink, Body::Text(&text));
+                    self.server_error(place, shorten(&text), sink, Body::Text(&text));
                     return Outcome::Error;
                 }
                 let (kind, reason) = explain(error, at_end);
@@ -367,16 +370,24 @@ fn first_keys(root: Value<'_>) -> String {
     names.join(", ")
 }
 
-/// The human-readable part of a server's error: `error.message`, `error`, `message` or `detail`, else the JSON.
+/// The human-readable part of a server's error: `error.message`, `error`, `message` or `detail`, else all of it.
 fn error_message(root: Value<'_>) -> String {
     let found = root.get(Key::Error).filter(|error| error.is_truthy()).unwrap_or(root);
     let message = [&b"message"[..], b"detail"]
         .into_iter()
-        .filter_map(|name| found.get_named(name))
-        .find(|value| value.kind() == Type::String)
-        .unwrap_or(found);
-    let text = if message.kind() == Type::String { message.bytes() } else { message.raw().into() };
-    String::from_utf8_lossy(&text).into_owned()
+        .filter_map(|name| found.get_named(name)?.non_empty())
+        .next()
+        .or_else(|| found.non_empty())
+        .unwrap_or_else(|| root.raw().into());
+    shorten(&String::from_utf8_lossy(&message))
+}
+
+/// The beginning of a text, for a message.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_LENGTH) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The kind and the reason of data that is not JSON; at the end of a source it is called truncated.

@@ -428,18 +428,21 @@ impl Tracker {
         if members.error.is_some_and(Value::is_truthy) {
             row.error = true;
         }
+        let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
         let mut choice_usage = None;
         for choice in members.choices.into_iter().flat_map(Value::items) {
             let mut finish_reason = None;
             let mut index = None;
+            let mut usage = None;
             for (key, value) in choice.members() {
                 match key.key() {
                     Key::Index => index = Some(value),
                     Key::FinishReason => finish_reason = Some(value),
-                    Key::Usage => choice_usage = Some(value),
+                    Key::Usage => usage = Some(value),
                     _ => {}
                 }
             }
+            choice_usage = usage.filter(reported).or(choice_usage);
             let index = index.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63);
             row.seen |= 1 << index;
             if let Some(reason) = finish_reason.and_then(Value::non_empty) {
@@ -457,10 +460,9 @@ impl Tracker {
             let reason = format!("usage is a JSON {}", usage.kind_name());
             self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
         }
-        let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
         let usage = members.usage.filter(reported);
         let usage = usage.or_else(|| members.x_groq.and_then(|extra| extra.get(Key::Usage)).filter(reported));
-        if let Some(usage) = usage.or_else(|| choice_usage.filter(reported)) {
+        if let Some(usage) = usage.or(choice_usage) {
             row.usage = Some((usage.raw().into(), place));
             row.usage_seq = self.seq;
         }

@@ -2,7 +2,7 @@
 //!
 //! The last usage object of a stream is read here, once, when the stream's row becomes final.
 
-use crate::chunk::{self, Doc, Key, Type, Value};
+use crate::chunk::{self, Doc, Key, Value};
 use crate::error::{Damage, Kind, Place};
 use crate::stream::{Categories, Streams, cost_of};
 
@@ -146,8 +146,8 @@ impl Columns {
                     let count = value.integer();
                     if count.is_none() {
                         let path: Vec<&str> = path.iter().map(|key| key.name()).collect();
-                        let found = describe(value);
-                        let reason = format!("usage.{} is {found}, expected an integer", path.join("."));
+                        let found = value.kind_name();
+                        let reason = format!("usage.{} is a JSON {found}, expected an integer", path.join("."));
                         self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
                     }
                     count
@@ -167,13 +167,4 @@ fn find<'a>(usage: Value<'a>, column: &TokenColumn) -> Option<(Value<'a>, &'stat
         let value = path.iter().try_fold(usage, |value, &key| value.get(key))?;
         (!value.is_null()).then_some((value, path))
     })
-}
-
-fn describe(value: Value<'_>) -> String {
-    match value.kind() {
-        Type::Int | Type::Float | Type::NaN | Type::Infinity | Type::NegInfinity => {
-            format!("the number {}", String::from_utf8_lossy(value.text()))
-        }
-        _ => format!("a JSON {}", value.kind_name()),
-    }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 __all__ = ["ChunkwireError", "DecodeError", "StreamError"]
@@ -107,7 +108,7 @@ class StreamError(ChunkwireError):
     @property
     def message(self) -> str:
         """The server's message, wherever it put it; the whole body as text where there is none."""
-        return error_message(self.body)
+        return error_message(self.body) or json.dumps(self.body, ensure_ascii=False)
 
     def __str__(self) -> str:
         return f"{self._place()}: the server sent an error: {self.message}"
@@ -116,21 +117,31 @@ class StreamError(ChunkwireError):
         return _stream_error, (self.body, self.offset, self.source, self.line, self.event)
 
 
-def error_message(body: Any) -> str:
-    """The human-readable part of a server's error: ``error.message``, ``error``, ``message`` or ``detail``."""
+def error_message(body: Any) -> str | None:
+    """The human-readable part of a server's error: ``error.message``, ``error``, ``message`` or ``detail``, if any."""
     found = body
     if isinstance(found, dict) and found.get("error"):
         found = found["error"]
     if isinstance(found, dict):
-        for key in ("message", "detail"):
-            if isinstance(found.get(key), str):
-                return found[key]
-    return found if isinstance(found, str) else repr(found)
+        texts = [found.get("message"), found.get("detail")]
+    else:
+        texts = [found]
+    return next((text for text in texts if isinstance(text, str) and text), None)
 
 
-def _decode_error(kind, reason, offset, source, line, event, position):
+def _decode_error(
+    kind: str,
+    reason: str,
+    offset: int,
+    source: str | None,
+    line: int | None,
+    event: int | None,
+    position: int | None,
+) -> DecodeError:
     return DecodeError(kind, reason, offset=offset, source=source, line=line, event=event, position=position)
 
 
-def _stream_error(body, offset, source, line, event):
+def _stream_error(
+    body: Any, offset: int, source: str | None, line: int | None, event: int | None
+) -> StreamError:
     return StreamError(body, offset=offset, source=source, line=line, event=event)

@@ -267,4 +267,5 @@ def restore(name: str, raw: bytes, offset: int) -> View:
     """Make the view that was pickled: ``raw`` is its JSON as sent, ``offset`` its event's."""
     from chunkwire import _engine
 
-    return _engine.load("auto").restore(name, raw, offset)
+    view: View = _engine.load("auto").restore(name, raw, offset)
+    return view

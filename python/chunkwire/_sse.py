@@ -75,6 +75,9 @@ class Framer:
         self._retry: int | None = None
         self._invalid_field = False
 
+    def _is_between_blocks(self) -> bool:
+        return not (self._block_bytes or self._block_comment_bytes or self._dropping)
+
     @property
     def foreign(self) -> bytes | None:
         """Where no event and no known field, but other lines were seen: the first byte of the first of them."""
@@ -98,18 +101,19 @@ class Framer:
         startswith = data.startswith
         limit = self._max_event_bytes
         last_id = self._last_id
-        between = not (self._block_bytes or self._partial or self._dropping)
-        next_cr = -1  # the next CR is at or behind this place; found when an LF lies behind it
-        no_cr = False
+        between = not self._partial and self._is_between_blocks()
+        next_lf = next_cr = -1  # looked up again when passed only, so that no byte is searched twice for the same
         while at < end:
-            stop = find(b"\n", at)
-            if not no_cr:
-                if next_cr < at:
-                    next_cr = find(b"\r", at)
-                    no_cr = next_cr < 0
-                if not no_cr and (stop < 0 or next_cr < stop):
-                    stop = next_cr
-            if stop < 0:
+            if next_lf < at:
+                next_lf = find(b"\n", at)
+                if next_lf < 0:
+                    next_lf = end
+            if next_cr < at:
+                next_cr = find(b"\r", at)
+                if next_cr < 0:
+                    next_cr = end
+            stop = next_lf if next_lf < next_cr else next_cr
+            if stop == end:
                 break
             if between and startswith(b"data:", at) and stop - at <= limit:
                 # Nearly every event: between blocks, a data line with a blank line behind it.
@@ -138,7 +142,7 @@ class Framer:
             if frame is not None:
                 frames.append(frame)
             last_id = self._last_id
-            between = not (self._block_bytes or self._dropping)
+            between = self._is_between_blocks()
             at = behind
         if at < end:
             frame = self._keep_open_line(data[at:] if at else data, base + at)

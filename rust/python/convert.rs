@@ -1,6 +1,7 @@
 //! JSON values as Python objects, equal to what `json.loads` makes of the same text.
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::chunk::{Type, Value};
@@ -25,7 +26,12 @@ pub fn to_python<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, 
         }
         Type::Key | Type::String => string(py, value)?.into_any(),
         Type::Int => integer(py, value)?,
-        Type::Float | Type::NaN | Type::Infinity | Type::NegInfinity => {
+        Type::NaN => {
+            // The one object that json gives too, so that values with NaN compare as theirs do: by identity.
+            static NAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            NAN.import(py, "json.decoder", "NaN")?.clone()
+        }
+        Type::Float | Type::Infinity | Type::NegInfinity => {
             PyFloat::new(py, value.number_value().unwrap_or(f64::NAN)).into_any()
         }
         Type::True => true.into_pyobject(py)?.to_owned().into_any(),

@@ -71,6 +71,8 @@ pub struct Events {
     stats: Stats,
     block: Option<Arc<Block>>,
     at: usize,
+    /// The feed has ended, and the framer does not know yet.
+    ending: bool,
     /// Names that nearly every event has.
     message: Option<Py<PyString>>,
 }
@@ -79,7 +81,16 @@ impl Events {
     /// At the start of a source.
     pub fn new(feed: Feed, settings: Settings) -> Self {
         let framer = Framer::new(settings.options.max_event_bytes);
-        Self { feed: Some(feed), framer, settings, stats: Stats::default(), block: None, at: 0, message: None }
+        Self {
+            feed: Some(feed),
+            framer,
+            settings,
+            stats: Stats::default(),
+            block: None,
+            at: 0,
+            ending: false,
+            message: None,
+        }
     }
 
     fn give(&mut self, py: Python<'_>, frame: &Frame, input: &[u8]) -> PyResult<Event> {
@@ -139,7 +150,14 @@ impl Events {
                 }
                 self.block = None;
             }
-            let Some(feed) = &mut self.feed else { return Ok(None) };
+            let Some(feed) = &mut self.feed else {
+                if std::mem::take(&mut self.ending)
+                    && let Some(frame) = self.framer.finish(self.settings.options.strict)
+                {
+                    return self.give(py, &frame, &[]).map(Some);
+                }
+                return Ok(None);
+            };
             let reason = match feed.next(py)? {
                 Next::Block(block) => {
                     self.block = Some(Arc::new(block));
@@ -150,13 +168,11 @@ impl Events {
                 Next::Damaged(reason) => Some(reason),
             };
             self.feed = None;
+            self.ending = true;
             if let Some(reason) = reason {
                 let damage = compressed_damage(self.framer.consumed(), &reason);
                 self.stats.add(&damage);
                 return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
-            }
-            if let Some(frame) = self.framer.finish(self.settings.options.strict) {
-                return self.give(py, &frame, &[]).map(Some);
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Files are read, not mapped: a block is as fast, memory stays flat, and nobody can pull a file from under a slice.
 
+mod gzip;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -40,7 +42,7 @@ impl Blocks {
         let head_length = head.len();
         let whole = io::Cursor::new(head).chain(file);
         let reader: Box<dyn Read + Send + Sync> = if gzip {
-            Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, whole)))
+            Box::new(gzip::Members::new(io::BufReader::with_capacity(1 << 16, whole)))
         } else if zstd {
             Box::new(zstd::stream::read::Decoder::new(whole)?)
         } else {

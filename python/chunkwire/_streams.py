@@ -1,0 +1,440 @@
+"""Chunks in the order of a source in, one row for each stream out, and the rows as columns: the Python engine's twin
+of the rooms `stream` and `usage`.
+
+A stream is all chunks of one response. It ends at `[DONE]`, or where a chunk with another id begins once it has
+finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from it,
+is said at `Tracker._row_of_id`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
+
+from chunkwire._json import kind_of
+from chunkwire._stats import Damage
+
+__all__ = ["TOKEN_COLUMNS", "Tracker"]
+
+#: At most this many streams can be interleaved; beyond it those that were silent longest are closed.
+_MAX_OPEN = 4096
+#: Choice indexes are kept as bits; the last one stands for all that are larger.
+_LAST_INDEX = 63
+_INT64 = range(-(2**63), 2**63)
+
+_PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
+
+#: The token columns in the order of the bits of `valid`, and where each count stands in a usage object: the first
+#: place that has one. (DeepSeek calls it prompt_cache_hit_tokens.)
+TOKEN_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "prompt_tokens": (("prompt_tokens",),),
+    "completion_tokens": (("completion_tokens",),),
+    "total_tokens": (("total_tokens",),),
+    "cached_tokens": ((_PROMPT, "cached_tokens"), ("prompt_cache_hit_tokens",)),
+    "cache_write_tokens": ((_PROMPT, "cache_write_tokens"),),
+    "reasoning_tokens": ((_COMPLETION, "reasoning_tokens"),),
+    "audio_prompt_tokens": ((_PROMPT, "audio_tokens"),),
+    "audio_completion_tokens": ((_COMPLETION, "audio_tokens"),),
+    "accepted_prediction_tokens": ((_COMPLETION, "accepted_prediction_tokens"),),
+    "rejected_prediction_tokens": ((_COMPLETION, "rejected_prediction_tokens"),),
+}
+
+
+class Row:
+    """What is known of a stream."""
+
+    __slots__ = (
+        "chunks",
+        "cost",
+        "created",
+        "done",
+        "error",
+        "finish_index",
+        "finish_reason",
+        "finished",
+        "id",
+        "is_open",
+        "last_seq",
+        "malformed",
+        "model",
+        "offset",
+        "parent",
+        "parts",
+        "seen",
+        "truncated",
+        "usage",
+        "usage_place",
+        "usage_seq",
+        "waiting_since",
+    )
+
+    def __init__(self, offset: int, seq: int) -> None:
+        self.id: str | None = None  # its first id that is not empty
+        self.model: str | None = None  # its first model that is not empty
+        self.created = 0  # its first creation time that is not zero
+        self.chunks = 0
+        self.offset = offset
+        self.finish_reason: str | None = None  # the last one of the choice with the smallest index
+        self.finish_index = _LAST_INDEX + 1
+        self.usage: dict[str, Any] | None = None  # the last usage object
+        self.usage_place = (0, 0, 0)  # offset, line and number of the event that carried it
+        self.usage_seq = 0
+        self.cost = math.nan  # the last cost that was sent outside a usage object
+        self.seen = 0  # choice indexes seen, as bits
+        self.finished = 0  # choice indexes finished, as bits
+        self.last_seq = seq
+        self.waiting_since: int | None = None  # in `Tracker._waiting`, by this number
+        self.is_open = True
+        self.done = False
+        self.error = False
+        self.malformed = False
+        self.truncated = False
+        self.parent: Row | None = None  # the row that this one may be a part of, under another id
+        self.parts: list[Row] = []
+
+    def has_finished(self) -> bool:
+        return self.finished != 0 and not self.seen & ~self.finished
+
+    def status(self) -> str:
+        if self.error:
+            return "error"
+        if self.malformed:
+            return "malformed"
+        if self.truncated:
+            return "truncated"
+        if self.done:
+            return "complete" if self.chunks else "empty"
+        return "no_done" if self.has_finished() else "truncated"
+
+    def absorb(self, later: Row) -> None:
+        """Takes over what a later part of the same stream, under another id, brought."""
+        self.chunks += later.chunks
+        self.model = self.model or later.model
+        self.created = self.created or later.created
+        if later.finish_reason is not None and later.finish_index <= self.finish_index:
+            self.finish_index = later.finish_index
+            self.finish_reason = later.finish_reason
+        if later.usage is not None and (self.usage is None or later.usage_seq > self.usage_seq):
+            self.usage, self.usage_place, self.usage_seq = later.usage, later.usage_place, later.usage_seq
+        if not math.isnan(later.cost):
+            self.cost = later.cost
+        self.seen |= later.seen
+        self.finished |= later.finished
+        self.done |= later.done
+        self.error |= later.error
+        self.malformed |= later.malformed
+        self.truncated |= later.truncated
+
+
+class Tracker:
+    """Sorts the chunks of one source into streams."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        #: Usage that cannot be read: reason, and offset, line and number of the event.
+        self._wrong: list[tuple[str, tuple[int, int, int]]] = []
+        # Rows that can still get chunks: those with an id by it, and all of them.
+        self._open: dict[str, Row] = {}
+        self._open_rows: dict[Row, None] = {}
+        # Open rows that have finished, by the number of their last item, and these numbers.
+        self._waiting: list[Row] = []
+        self._waiting_seqs: list[int] = []
+        self._current: Row | None = None  # the row of the last chunk, while it is open
+        self._ended: Row | None = None  # the row that the last [DONE] ended, until another row begins
+        self._seq = 0  # running number of chunks, errors, losses and [DONE]s
+        self._first_loss: int | None = None
+
+    def chunk(self, sent: dict[str, Any], _: bytes, offset: int, line: int, event: int) -> None:
+        """Takes a chunk."""
+        self._seq += 1
+        row = self._current
+        chunk_id = sent.get("id")
+        if isinstance(chunk_id, str) and chunk_id:
+            if row is None or row.id != chunk_id or row.parts:
+                row = self._row_of_id(chunk_id, sent, offset)
+        elif row is None:
+            row = self._ended
+            if row is None or chunk_id is not None or _has_choices(sent):
+                row = self._begin(offset)
+        if row.is_open:
+            self._current = row
+        self._add(row, sent, (offset, line, event))
+
+    def done(self, offset: int) -> None:
+        """Takes a `[DONE]`."""
+        self._seq += 1
+        row = self._row_to_end()
+        if row is not None:
+            row.done = True
+            self._close(row)
+            self._ended = row
+        elif not self._rows:
+            row = self._begin(offset)
+            row.done = True
+            self._close(row)
+
+    def server_error(self, _: Any, offset: int, line: int, event: int) -> None:
+        """Takes an error that the server sent."""
+        self._seq += 1
+        row = self._current
+        if row is None or row.error:
+            row = self._begin(offset)
+        row.error = True
+        row.last_seq = self._seq
+        if row.finished:
+            self._note_finished(row)
+
+    def damage(self, damage: Damage) -> None:
+        """Takes damage by which an event was lost; other damage takes no part."""
+        if damage.kind in ("invalid_utf8", "wrong_type"):
+            return
+        self._seq += 1
+        if self._first_loss is None:
+            self._first_loss = damage.offset
+        if damage.kind in ("not_a_chunk", "not_a_stream"):
+            return
+        row = self._current or self._begin(damage.offset)
+        if damage.kind == "truncated":
+            row.truncated = True
+        else:
+            row.malformed = True
+
+    def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
+        """Ends all streams: the columns, and the usage that they cannot hold (reason and place)."""
+        if not self._rows and self._first_loss is not None:
+            self._begin(self._first_loss).malformed = True
+        # A part begins after the stream it belongs to: from the back, each is whole before it is taken over.
+        for row in reversed(self._rows):
+            if row.parent is not None:
+                row.parent.absorb(row)
+        return _columns([row for row in self._rows if row.parent is None], self._wrong), self._wrong
+
+    def _begin(self, offset: int) -> Row:
+        if len(self._open_rows) >= _MAX_OPEN:
+            for silent in sorted(self._open_rows, key=lambda row: row.last_seq)[: _MAX_OPEN // 2]:
+                self._close(silent)
+        row = Row(offset, self._seq)
+        self._rows.append(row)
+        self._open_rows[row] = None
+        self._current = row
+        self._ended = None
+        return row
+
+    def _close(self, row: Row) -> None:
+        row.is_open = False
+        del self._open_rows[row]
+        if row.id is not None:
+            del self._open[row.id]
+        self._forget_waiting(row)
+        if self._current is row:
+            self._current = None
+
+    def _set_id(self, row: Row, chunk_id: str) -> None:
+        row.id = chunk_id
+        self._open[chunk_id] = row
+
+    def _row_of_id(self, chunk_id: str, sent: dict[str, Any], offset: int) -> Row:
+        """The row to which a chunk with an id belongs.
+
+        - An id that was seen in an open row belongs there: that tells interleaved streams apart.
+        - A chunk behind `[DONE]` with the same id and no choice belongs to what `[DONE]` ended.
+        - A new id begins a new row, but for these two: Azure's first chunk has the id `""`, so a row without id takes
+          the first that comes. And while the last row has not finished, and the chunk does not begin a message (no
+          role), the server may just have changed the id inside a stream: then the new row is a part of the last one,
+          until the old id comes again and shows that they were two.
+        """
+        row = self._open.get(chunk_id)
+        if row is not None:
+            for part in row.parts:
+                part.parent = None
+            row.parts = []
+            return row
+        row = self._ended
+        if row is not None and row.id == chunk_id and not _has_choices(sent):
+            return row
+        parent = None
+        row = self._current
+        if row is not None and not row.has_finished():
+            if row.id is None:
+                self._set_id(row, chunk_id)
+                return row
+            if not row.error and not _begins_a_message(sent):
+                parent = row
+        row = self._begin(offset)
+        self._set_id(row, chunk_id)
+        if parent is not None:
+            row.parent = parent
+            parent.parts.append(row)
+        return row
+
+    def _row_to_end(self) -> Row | None:
+        """The row that `[DONE]` ends. It carries no id, so in an interleaved log it belongs to the stream that has
+        finished and has waited longest, if that is not long ago."""
+        row = self._current
+        if row is not None and (row.error or row.has_finished()):
+            return row
+        unfinished = len(self._open_rows) - len(self._waiting)
+        longest = bisect_left(self._waiting_seqs, self._seq - 2 * unfinished - 2)
+        return self._waiting[longest] if longest < len(self._waiting) else row
+
+    def _note_finished(self, row: Row) -> None:
+        """Keeps the waiting rows in order after an item of ``row``."""
+        self._forget_waiting(row)
+        if row.is_open and row.has_finished():
+            row.waiting_since = row.last_seq
+            self._waiting.append(row)
+            self._waiting_seqs.append(row.last_seq)
+
+    def _forget_waiting(self, row: Row) -> None:
+        if row.waiting_since is not None:
+            place = bisect_left(self._waiting_seqs, row.waiting_since)
+            del self._waiting[place], self._waiting_seqs[place]
+            row.waiting_since = None
+
+    def _add(self, row: Row, sent: dict[str, Any], place: tuple[int, int, int]) -> None:
+        row.last_seq = self._seq
+        row.chunks += 1
+        if row.model is None:
+            model = sent.get("model")
+            if isinstance(model, str) and model:
+                row.model = model
+        if not row.created:
+            row.created = _integer(sent.get("created")) or 0
+        if sent.get("error"):
+            row.error = True
+        choices = sent.get("choices")
+        choice_usage = None
+        if isinstance(choices, list):
+            for choice in choices:
+                if not isinstance(choice, dict):
+                    row.seen |= 1
+                    continue
+                index = min(max(_integer(choice.get("index")) or 0, 0), _LAST_INDEX)
+                row.seen |= 1 << index
+                reason = choice.get("finish_reason")
+                if isinstance(reason, str) and reason:
+                    row.finished |= 1 << index
+                    if index <= row.finish_index:
+                        row.finish_index = index
+                        row.finish_reason = reason
+                choice_usage = _reported(choice.get("usage")) or choice_usage
+        if row.finished:
+            self._note_finished(row)
+        usage = sent.get("usage")
+        if usage is not None and not isinstance(usage, dict):
+            self._wrong.append((f"usage is a JSON {kind_of(usage)}", place))
+        extra = sent.get("x_groq")
+        usage = _reported(usage) or (_reported(extra.get("usage")) if isinstance(extra, dict) else None) or choice_usage
+        if usage:
+            row.usage, row.usage_place, row.usage_seq = usage, place, self._seq
+        if "cost" in sent:
+            cost = _cost(sent["cost"])
+            if cost is not None:
+                row.cost = cost
+
+
+def _has_choices(sent: dict[str, Any]) -> bool:
+    return bool(sent.get("choices"))
+
+
+def _begins_a_message(sent: dict[str, Any]) -> bool:
+    """Does the chunk say who speaks?"""
+    choices = sent.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        role = delta.get("role") if isinstance(delta, dict) else None
+        if isinstance(role, str) and role:
+            return True
+    return False
+
+
+def _reported(usage: Any) -> dict[str, Any] | None:
+    return usage if isinstance(usage, dict) and usage else None
+
+
+def _integer(value: Any) -> int | None:
+    """A number without a fraction, written as integer or as float, that fits 64 bits."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value in _INT64 else None
+
+
+#: What a server may write as a number in a string; `float` takes more.
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def _cost(value: Any) -> float | None:
+    """A cost: a number, a number in a string, or an object with `total_cost` (Perplexity) or `usd` (Venice)."""
+    if isinstance(value, dict):
+        value = next((value[name] for name in ("total_cost", "usd") if _is_number(value.get(name))), None)
+    elif isinstance(value, str):
+        value = float(value) if _DECIMAL.fullmatch(value) else None
+    if not _is_number(value):
+        return None
+    try:
+        cost = float(value)
+    except OverflowError:
+        return None
+    return cost if math.isfinite(cost) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> dict[str, Any]:
+    """The rows as columns of native numbers; appends to ``wrong`` what they cannot hold."""
+    tokens = {name: array("q") for name in TOKEN_COLUMNS}
+    valid = array("H")
+    costs = array("d")
+    for row in rows:
+        bits = 0
+        usage = row.usage or {}
+        for bit, (name, paths) in enumerate(TOKEN_COLUMNS.items()):
+            found, path = _find(usage, paths)
+            count = _integer(found)
+            if count is not None:
+                bits |= 1 << bit
+            elif found is not None:
+                reason = f"usage.{'.'.join(path)} is a JSON {kind_of(found)}, expected an integer"
+                wrong.append((reason, row.usage_place))
+            tokens[name].append(count or 0)
+        valid.append(bits)
+        cost = _cost(usage.get("cost"))
+        costs.append(row.cost if cost is None else cost)
+    columns: dict[str, Any] = {name: column.tobytes() for name, column in tokens.items()}
+    columns["valid"] = valid.tobytes()
+    columns["reported"] = bytes(row.usage is not None for row in rows)
+    columns["cost"] = costs.tobytes()
+    columns["created"] = array("q", (row.created for row in rows)).tobytes()
+    columns["chunks"] = array("q", (row.chunks for row in rows)).tobytes()
+    columns["offset"] = array("q", (row.offset for row in rows)).tobytes()
+    columns["id"] = [row.id for row in rows]
+    columns["model"] = _coded(row.model for row in rows)
+    columns["finish_reason"] = _coded(row.finish_reason for row in rows)
+    columns["status"] = _coded(row.status() for row in rows)
+    return columns
+
+
+def _find(usage: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> tuple[Any, tuple[str, ...]]:
+    """The first value of these paths that is there and not null, and its path."""
+    for path in paths:
+        value: Any = usage
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            return value, path
+    return None, ()
+
+
+def _coded(texts: Iterable[str | None]) -> tuple[bytes, list[str]]:
+    """Texts as codes, -1 for none, and the text of each code in the order of the first row that has it."""
+    codes: dict[str, int] = {}
+    column = array("i")
+    for text in texts:
+        column.append(-1 if text is None else codes.setdefault(text, len(codes)))
+    return column.tobytes(), list(codes)
