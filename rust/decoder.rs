@@ -397,7 +397,7 @@ fn explain(error: JsonError, at_end: bool) -> (Kind, String) {
         let depth = chunk::MAX_DEPTH;
         (Kind::TooDeep, format!("nested deeper than {depth} levels at byte {position} of the event's data"))
     } else if at_end {
-        (Kind::Truncated, format!("the source ends inside an event: {kind} at byte {position} of its data"))
+        (Kind::Truncated, format!("the source ends inside an event, at byte {position} of its data: {kind}"))
     } else {
         (Kind::InvalidJson, format!("invalid JSON at byte {position} of the event's data: {kind}"))
     }

@@ -430,7 +430,8 @@ impl Tracker {
         }
         let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
         let mut choice_usage = None;
-        for choice in members.choices.into_iter().flat_map(Value::items) {
+        let choices = members.choices.into_iter().flat_map(Value::items);
+        for choice in choices.filter(|choice| choice.kind() == Type::Object) {
             let mut finish_reason = None;
             let mut index = None;
             let mut usage = None;

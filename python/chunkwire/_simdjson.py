@@ -325,7 +325,7 @@ def _explain(error: JsonError, at_end: bool) -> tuple[str, str]:
     if error.too_deep:
         return "too_deep", f"nested deeper than {MAX_DEPTH} levels at byte {position} of the event's data"
     if at_end:
-        return "truncated", f"the source ends inside an event: {message} at byte {position} of its data"
+        return "truncated", f"the source ends inside an event, at byte {position} of its data: {message}"
     return "invalid_json", f"invalid JSON at byte {position} of the event's data: {message}"
 
 

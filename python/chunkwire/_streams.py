@@ -311,7 +311,6 @@ class Tracker:
         if isinstance(choices, list):
             for choice in choices:
                 if not isinstance(choice, dict):
-                    row.seen |= 1
                     continue
                 index = min(max(_integer(choice.get("index")) or 0, 0), _LAST_INDEX)
                 row.seen |= 1 << index

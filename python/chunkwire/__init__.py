@@ -1,0 +1,81 @@
+"""Chat-completion event streams, decoded exactly and fast.
+
+Chunks, out of a path (``.gz`` and ``.zst`` too), bytes, a binary file or an iterable of bytes::
+
+    for chunk in chunkwire.decode("log.sse"):
+        print(chunk.content or "", end="")       # choices[0].delta.content
+        if chunk.usage:
+            print(chunk.model, chunk.usage.total_tokens)
+
+`adecode` is the same for ``async for``, and `Decoder` for code that owns the socket::
+
+    decoder = chunkwire.Decoder()
+    for chunk in decoder.feed(data): ...
+    for chunk in decoder.finish(): ...
+
+Token counts, one row for each stream, out of one source or of many (folders and globs too)::
+
+    usage = chunkwire.usage("logs/")
+    usage.total_tokens[usage.reported].sum()     # NumPy columns
+    print(usage.summary(by=("model", "day")))
+
+Any server-sent events, not only chunks: `events`.
+
+What is damaged raises `DecodeError`, and what the server reports as an error raises `StreamError`; decoding can go on
+after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `Stats`) says where every byte went.
+"""
+
+from typing import Any
+
+from chunkwire._decode import Decoder, adecode, decode, events
+from chunkwire._errors import ChunkwireError, DecodeError, StreamError
+from chunkwire._model import (
+    Choice,
+    Chunk,
+    CompletionTokensDetails,
+    Delta,
+    Event,
+    FunctionCall,
+    Logprobs,
+    PromptTokensDetails,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+from chunkwire._stats import Damage, Stats
+from chunkwire._summary import Summary
+from chunkwire._table import UsageTable, usage
+
+__all__ = [
+    "Choice",
+    "Chunk",
+    "ChunkwireError",
+    "CompletionTokensDetails",
+    "Damage",
+    "DecodeError",
+    "Decoder",
+    "Delta",
+    "Event",
+    "FunctionCall",
+    "Logprobs",
+    "PromptTokensDetails",
+    "Stats",
+    "StreamError",
+    "Summary",
+    "TokenLogprob",
+    "ToolCall",
+    "Usage",
+    "UsageTable",
+    "adecode",
+    "decode",
+    "events",
+    "usage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from chunkwire._engine import version
+
+        return version()
+    raise AttributeError(f"module 'chunkwire' has no attribute {name!r}")

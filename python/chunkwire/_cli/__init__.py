@@ -1,0 +1,193 @@
+"""The command line: arguments in, data on stdout, everything else on stderr, and an exit code out.
+
+This file reads the arguments and catches what goes wrong; each command has a file of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import chunkwire
+from chunkwire._cli import _check, _decode, _usage
+from chunkwire._cli._output import OutputError, flush, note
+
+__all__ = ["main"]
+
+_EXAMPLES = """\
+PATH is a file (plain, gzip or zstd), a folder, a glob like 'logs/**/*.sse', or - for standard input.
+
+examples:
+  chunkwire usage logs/                         tokens by model, of all logs in a folder
+  chunkwire usage logs/ --by model,day -o u.csv --format csv
+  chunkwire decode log.sse --fields id,content  chunks as JSON lines
+  chunkwire check log.sse                       what is wrong in this log, and where
+
+exit codes:
+  0  fine
+  1  the data has damage (from check, and from decode --on-error raise)
+  2  wrong usage, or something could not be read or written
+"""
+
+_USAGE = """\
+examples:
+  chunkwire usage logs/
+  chunkwire usage 'logs/2026-*/*.sse.gz' --by model,day
+  chunkwire usage log.sse --rows --format csv -o streams.csv
+  curl -sN ... | chunkwire usage -
+"""
+
+_DECODE = """\
+A field is a path into the chunk: usage.total_tokens, choices.0.finish_reason. Where a chunk has none, it is null.
+Three are about the chunk: content (that of choices.0.delta), offset and source.
+
+examples:
+  chunkwire decode log.sse
+  chunkwire decode log.sse --fields id,model,content,usage.total_tokens
+  tail -c +1 -f live.sse | chunkwire decode - --fields content
+"""
+
+_CHECK = """\
+Each finding is a line: source, line, offset, kind, reason. The table below them accounts for every byte.
+
+examples:
+  chunkwire check log.sse
+  chunkwire check logs/ --format json | jq '.sources[] | select(.findings != [])'
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line, and gives its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # what the terminal cannot show must not end the work
+    try:
+        options = _parser().parse_args(argv)
+        code: int = options.run(options)
+        flush()
+        return code
+    except BrokenPipeError:
+        # Who reads has had enough. Python flushes stdout once more when it ends: let that go nowhere.
+        _silence_stdout()
+        return 0
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError, OutputError):
+            flush()
+        _silence_stdout()
+        return 130
+    except OutputError as error:
+        _silence_stdout()
+        note(str(error))
+        return 2
+    except chunkwire.ChunkwireError as error:
+        note(str(error))
+        return 1
+    except OSError as error:
+        note(_explain(error))
+    except (ValueError, TypeError, ImportError, MemoryError) as error:
+        note(str(error) or type(error).__name__)
+    return 2
+
+
+def _silence_stdout() -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be none
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _explain(error: OSError) -> str:
+    text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    return "\n".join([text, *getattr(error, "__notes__", [])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chunkwire",
+        description="Decode chat-completion event streams: token usage, chunks, damage.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    usage = _command(commands, "usage", _usage.run, "token usage by model, day, source or status", _USAGE)
+    usage.add_argument(
+        "--by", type=_keys, default="model", metavar="KEY[,KEY]",
+        help="group by model, day, source, status, finish_reason, or several: model,day (default: model)",
+    )  # fmt: skip
+    usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")
+    usage.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    usage.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
+    usage.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
+
+    decode = _command(commands, "decode", _decode.run, "chunks as JSON lines", _DECODE)
+    decode.add_argument(
+        "--fields", type=_names, metavar="NAME[,NAME]", help="only these fields, e.g. id,model,content (default: all)"
+    )
+    decode.add_argument(
+        "--on-error", choices=("skip", "raise"), default="skip",
+        help="at damage: skip it and tell at the end, or stop (default: skip)",
+    )  # fmt: skip
+
+    check = _command(commands, "check", _check.run, "what is wrong, and where; exits 1 if anything is", _CHECK)
+    check.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    check.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, summary: str, epilog: str) -> argparse.ArgumentParser:
+    """A command, and the options that all commands have."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    command.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a file (plain, gzip, zstd), a folder, a glob, or - for stdin"
+    )
+    command.add_argument("--strict", action="store_true", help="drop an event that a source ends in the middle of")
+    command.add_argument(
+        "--engine", choices=("auto", "native", "simdjson"), default="auto", help="who decodes (default: auto)"
+    )
+    return command
+
+
+class _Version(argparse.Action):
+    """Prints the version; looks it up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"chunkwire {chunkwire.__version__}")
+        parser.exit()
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names with commas between them, got {text!r}")
+    return names
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    keys = tuple(_names(text))
+    try:
+        chunkwire.usage(b"").summary(by=keys)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return keys
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
+    return int(text)

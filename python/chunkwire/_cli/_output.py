@@ -1,0 +1,195 @@
+"""What all commands print with: tables, JSON, notes; and standard input as a source."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from chunkwire import Stats
+from chunkwire._render import Column, as_text, cell_text, fitted, printable, shortened
+
+__all__ = [
+    "OutputError",
+    "Stdin",
+    "check_hint",
+    "damage_text",
+    "failed",
+    "flush",
+    "json_bytes",
+    "note",
+    "pass_over",
+    "progress_for",
+    "sources_of",
+    "stdout_bytes",
+    "table_text",
+    "write",
+    "writing",
+]
+
+_LISTED = 3
+
+
+def note(text: str) -> None:
+    """Tells something on stderr."""
+    for line in text.splitlines() or [""]:
+        print(f"chunkwire: {printable(line)}", file=sys.stderr)
+
+
+def pass_over(paths: Sequence[str]) -> None:
+    """Tells which files of folders were not read."""
+    if paths:
+        some = ", ".join(os.path.basename(path) for path in paths[:_LISTED]) + (", ..." if len(paths) > _LISTED else "")
+        files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+        note(f"passed over {files} that are no logs by their names: {some}")
+
+
+def failed(failures: Sequence[tuple[str, Exception]]) -> None:
+    """Tells which sources could not be read."""
+    for label, error in failures:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        note(f"{label}: {reason}")
+
+
+def damage_text(stats: Stats) -> str:
+    """How much is wrong, in words; nothing if nothing is."""
+    parts = []
+    if stats.damaged:
+        parts.append(f"{stats.damaged:,} {'damage' if stats.damaged == 1 else 'damages'}")
+    if stats.errors:
+        parts.append(f"{stats.errors:,} server {'error' if stats.errors == 1 else 'errors'}")
+    return " and ".join(parts)
+
+
+def check_hint(paths: Sequence[str]) -> str:
+    """How to learn more."""
+    first, *others = paths
+    return f"`chunkwire check {first}{' ...' if others else ''}` tells where"
+
+
+class Stdin:
+    """Standard input as a binary file, which lets waiting output go before it waits for input."""
+
+    name = "<stdin>"
+
+    def __init__(self) -> None:
+        if sys.stdin is None:
+            raise OSError("standard input is closed")
+        self._file: Any = getattr(sys.stdin, "buffer", sys.stdin)
+
+    def read1(self, size: int) -> Any:
+        flush()
+        return self._file.read1(size)
+
+    read = read1
+
+
+def sources_of(paths: Sequence[str]) -> list[Any]:
+    """The paths, with standard input for ``-``."""
+    return [Stdin() if path == "-" else path for path in paths]
+
+
+def progress_for(options: Any) -> bool:
+    """Is there a terminal that a bar can be shown on?"""
+    return sys.stderr is not None and sys.stderr.isatty() and "-" not in options.paths
+
+
+def table_text(
+    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, *, fit: bool
+) -> str:
+    """The table as text; where it has to fit a terminal, columns may be left out, which is told below it."""
+    if not fit:
+        return as_text(columns, rows, total)
+    shown, text_width = fitted(columns, rows, total, shutil.get_terminal_size().columns)
+    text = _rich_text(shown, rows, total, text_width) or as_text(shown, rows, total, text_width=text_width)
+    left_out = [column.head for column in columns if column not in shown]
+    if left_out:
+        text += f"\n(too narrow for: {', '.join(left_out)}; --format csv has all)"
+    return text
+
+
+def _rich_text(
+    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, text_width: int | None
+) -> str | None:
+    """The same with bold and colours; None where rich is not installed."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return None
+
+    def cell(row: dict[str, Any], column: Column) -> Text:
+        text = cell_text(row, column)
+        return Text(shortened(text, text_width) if text_width and column.is_text else text)
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", footer_style="bold")
+    table.show_footer = total is not None
+    for column in columns:
+        footer = cell({columns[0].name: "total"} | total, column) if total is not None else ""
+        table.add_column(
+            Text(column.head),
+            footer,
+            justify="left" if column.is_text else "right",
+            style="cyan" if column.is_text else None,
+            no_wrap=True,
+        )
+    for row in rows:
+        table.add_row(*(cell(row, column) for column in columns))
+    console = Console(file=sys.stdout, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
+    """JSON in UTF-8. A lone surrogate, which UTF-8 has no bytes for, stays the escape that it was."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+
+
+class OutputError(Exception):
+    """Something could not be written. (No OSError: those say that something could not be read.)"""
+
+
+@contextmanager
+def writing(path: str | None = None) -> Iterator[None]:
+    """Makes an `OutputError` of what goes wrong while writing, but for a reader that has had enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to {path or 'stdout'}: {error.strerror or error}") from None
+
+
+def write(data: str | bytes, path: str | None = None) -> None:
+    """Writes to a file, or to stdout: text for people as the terminal wants it, bytes as they are."""
+    if path in (None, "-"):
+        with writing():
+            if isinstance(data, str):
+                sys.stdout.write(data)
+            else:
+                stdout_bytes()(data)
+    else:
+        with writing(path), open(str(path), "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode("utf-8", "backslashreplace"))
+
+
+def stdout_bytes() -> Callable[[bytes], Any]:
+    """What writes bytes to stdout."""
+    binary: Any = getattr(sys.stdout, "buffer", None)
+    if binary is None:  # a replacement that takes text only
+        return lambda data: sys.stdout.write(data.decode("utf-8"))
+    sys.stdout.flush()
+    write_bytes: Callable[[bytes], Any] = binary.write
+    return write_bytes
+
+
+def flush() -> None:
+    """Lets all output go."""
+    with writing():
+        sys.stdout.flush()

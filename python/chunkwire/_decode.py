@@ -1,0 +1,274 @@
+"""The public way to chunks and events: a source and options in, an engine's iterator out.
+
+Nothing is decoded here. The iterators are the engine's own, so that a loop over them costs nothing more.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from os import PathLike
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, final
+
+from chunkwire import _engine, _progress
+from chunkwire._model import Chunk, Event
+from chunkwire._sources import Source, check_format, resolve
+from chunkwire._stats import Stats
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["AsyncChunks", "Chunks", "Decoder", "Events", "adecode", "decode", "events"]
+
+MAX_EVENT_BYTES = 64 << 20
+#: What is asked of an asynchronous file.
+_READ_BYTES = 1 << 16
+
+OnError: TypeAlias = Literal["raise", "skip"]
+Format: TypeAlias = Literal["auto", "sse"]
+Engine: TypeAlias = Literal["auto", "native", "simdjson"]
+OneSource: TypeAlias = "str | PathLike[str] | Buffer | BinaryIO | Iterable[Buffer]"
+
+
+class Chunks(Protocol):
+    """An iterator of chunks that counts."""
+
+    def __iter__(self) -> Chunks: ...
+    def __next__(self) -> Chunk: ...
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+
+
+class Events(Protocol):
+    """An iterator of events that counts."""
+
+    def __iter__(self) -> Events: ...
+    def __next__(self) -> Event: ...
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+
+
+def decode(
+    source: OneSource,
+    *,
+    on_error: OnError = "raise",
+    strict: bool = False,
+    format: Format = "auto",
+    engine: Engine = "auto",
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    progress: _progress.Progress = None,
+) -> Chunks:
+    """The chunks of a source, in its order.
+
+    Parameters
+    ----------
+    source : path, bytes-like, binary file or iterable of bytes
+        A str or PathLike is the path of a file: plain, gzip or zstd, told by its first bytes.
+    on_error : "raise" or "skip"
+        With "raise", damage raises `DecodeError` and a server's error `StreamError`, each in its place between the
+        chunks; ``next()`` goes on after it. With "skip" they are only counted.
+    strict : bool
+        Drop an event that the source ends in the middle of, as the standard says. Otherwise it is decoded if it is
+        whole, and damage of kind ``truncated`` if not.
+    format : "auto" or "sse"
+        Of the source: server-sent events.
+    engine : "auto", "native" or "simdjson"
+        Who decodes. The results are the same.
+    max_event_bytes : int
+        A longer event is damage of kind ``event_too_large``.
+    progress : callable or True, optional
+        Called now and then with the bytes decoded and the bytes of the source, or None where that is unknown. True
+        shows a bar on a terminal.
+
+    Returns
+    -------
+    iterator of Chunk
+        Its ``.stats`` tells what was counted so far.
+    """
+    check_format(format)
+    resolved = resolve(source)
+    module = _engine.load(engine)
+    chunks: Chunks = module.chunks(
+        resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name
+    )
+    return _progress.Watched(chunks, resolved, progress) if progress is not None and progress is not False else chunks
+
+
+def events(
+    source: OneSource,
+    *,
+    strict: bool = False,
+    format: Format = "auto",
+    engine: Engine = "auto",
+    max_event_bytes: int = MAX_EVENT_BYTES,
+) -> Events:
+    """The server-sent events of a source, whatever their data. (The options are those of `decode`.)"""
+    check_format(format)
+    resolved = resolve(source)
+    module = _engine.load(engine)
+    found: Events = module.events(resolved.feed, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name)
+    return found
+
+
+@final
+class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
+    """Decodes bytes that its caller feeds. The pieces may be cut anywhere. (The options are those of `decode`;
+    ``source`` is the name that errors give.)"""
+
+    def __new__(
+        cls,
+        *,
+        on_error: OnError = "raise",
+        strict: bool = False,
+        engine: Engine = "auto",
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        source: str | None = None,
+    ) -> Decoder:
+        module = _engine.load(engine)
+        decoder: Decoder = module.Decoder(
+            on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, source=source
+        )
+        cls.register(type(decoder))
+        return decoder
+
+    def feed(self, data: Buffer) -> Iterator[Chunk]:
+        """Takes bytes; iterate the result for the chunks that they complete.
+
+        The bytes are taken at once. What is not iterated is given first by the next feed's result.
+        """
+        raise NotImplementedError
+
+    def finish(self) -> Iterator[Chunk]:
+        """Tells that the source ends; iterate the result for the chunks that are left."""
+        raise NotImplementedError
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        raise NotImplementedError
+
+
+def adecode(
+    source: AsyncIterable[Buffer] | OneSource,
+    *,
+    on_error: OnError = "raise",
+    strict: bool = False,
+    format: Format = "auto",
+    engine: Engine = "auto",
+    max_event_bytes: int = MAX_EVENT_BYTES,
+) -> AsyncChunks:
+    """The chunks of an asynchronous source, for ``async for``. (The options are those of `decode`.)
+
+    ``source`` is an asynchronous iterable of bytes or a file whose ``read`` is a coroutine (`asyncio.StreamReader`).
+    Whatever `decode` takes will also do, but reading it blocks the loop.
+    """
+    check_format(format)
+    blocks = _blocks(source)
+    name = None
+    if blocks is None:
+        resolved = resolve(source)
+        name = resolved.name
+        if isinstance(resolved.feed, (str, bytes)):
+            # The engine reads these best, and unpacks what is packed.
+            chunks = _engine.load(engine).chunks(
+                resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name
+            )
+            return AsyncChunks(chunks, None, None)
+        blocks = _Async(resolved)
+    decoder = Decoder(on_error=on_error, strict=strict, engine=engine, max_event_bytes=max_event_bytes, source=name)
+    return AsyncChunks(decoder, blocks, source)
+
+
+class AsyncChunks:
+    """An asynchronous iterator of chunks that counts. It can go on after an error."""
+
+    def __init__(self, decoder: Any, blocks: AsyncIterator[Any] | None, source: Any) -> None:
+        self._decoder = decoder
+        self._blocks = blocks
+        self._source = source
+        # What waits to be given: without blocks to pull, the decoder is itself an iterator over everything.
+        self._waiting: Iterator[Chunk] = iter(()) if blocks is not None else iter(decoder)
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        stats: Stats = self._decoder.stats
+        return stats
+
+    def __aiter__(self) -> AsyncChunks:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while True:
+            for chunk in self._waiting:
+                return chunk
+            if self._blocks is None:
+                raise StopAsyncIteration
+            try:
+                block = await self._blocks.__anext__()
+            except StopAsyncIteration:
+                self._blocks = None
+                self._waiting = self._decoder.finish()
+            except (Exception, GeneratorExit):
+                raise
+            except BaseException:  # cancelled: asyncio's and trio's way to say so is no Exception
+                await self.aclose()
+                raise
+            else:
+                self._waiting = self._decoder.feed(block)
+
+    async def aclose(self) -> None:
+        """Gives no more chunks, and closes the source if it can be closed."""
+        blocks, source = self._blocks, self._source
+        self._blocks = self._source = None
+        self._waiting = iter(())
+        if blocks is not None:
+            for one in (blocks, source) if blocks is not source else (blocks,):
+                close = getattr(one, "aclose", None)
+                if close is not None:
+                    await close()
+
+
+class _Async:
+    """The blocks of a source that is not asynchronous."""
+
+    def __init__(self, source: Source) -> None:
+        self._blocks: Any = source.feed
+
+    def __aiter__(self) -> _Async:
+        return self
+
+    async def __anext__(self) -> Any:
+        for block in self._blocks:
+            return block
+        raise StopAsyncIteration
+
+
+class _AsyncFile:
+    """What an asynchronous file has, as soon as it has any."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __aiter__(self) -> _AsyncFile:
+        return self
+
+    async def __anext__(self) -> Any:
+        block = await self._file.read(_READ_BYTES)
+        if not block:
+            raise StopAsyncIteration
+        return block
+
+
+def _blocks(source: Any) -> AsyncIterator[Any] | None:
+    """The blocks of an asynchronous source; None if it is none."""
+    # Asynchronous files iterate over lines, which for some have a greatest length. So they are read.
+    if inspect.iscoroutinefunction(getattr(source, "read", None)):
+        return _AsyncFile(source)
+    if hasattr(source, "__aiter__"):
+        blocks: AsyncIterator[Any] = source.__aiter__()
+        return blocks
+    return None

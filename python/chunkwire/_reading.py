@@ -1,0 +1,229 @@
+"""Reads all sources of a usage table: what the caller named in, each source's columns and counts out.
+
+Sources are decoded side by side in threads; the native engine leaves Python to others while it decodes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from chunkwire import _engine, _progress
+from chunkwire._errors import DecodeError, StreamError
+from chunkwire._sources import Found, Source, check_format, counted, find, size_of
+from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
+
+__all__ = ["Read", "read_all"]
+
+#: Damage that is never raised: nothing was lost by it.
+_COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type"})
+#: What says that a source cannot be read. (ImportError: what unpacks it is not installed.)
+_UNREADABLE = (OSError, ImportError)
+#: How often the progress is told while threads work, in seconds.
+_EVERY = 0.1
+
+
+@dataclass(slots=True)
+class Read:
+    """What was read, in the order of the sources."""
+
+    parts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    stats_by_source: list[tuple[str, Stats]] = field(default_factory=list)
+    stats: Stats = field(default_factory=Stats)
+    passed_over: list[str] = field(default_factory=list)
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+
+
+def read_all(
+    sources: Any, *, strict: bool, format: str, engine: str, threads: int | None, progress: Any, on_error: str
+) -> Read:
+    """Finds the sources and reads them all."""
+    check_format(format)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    raises = on_error == "raise"
+    module = _engine.load(engine)
+    found = find(sources)
+    if found.failures and raises:
+        raise found.failures[0][1]
+
+    told = _Told(found, progress)
+    reader = _Reader(module, strict, raises, told)
+    if module.__name__.endswith("._simdjson"):
+        count = 1  # it holds Python's lock all the time: threads would only wait for each other
+    else:
+        count = min(threads or _processors(), len(found.sources))
+    read = Read(passed_over=found.passed_over, failures=found.failures)
+    try:
+        for source, result in zip(
+            found.sources,
+            reader.one_by_one(found.sources) if count < 2 else reader.together(found.sources, count),
+            strict=True,
+        ):
+            if isinstance(result, _UNREADABLE) and found.many and not raises:
+                read.failures.append((source.label, result))
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                columns, stats = result
+                read.parts.append((source.label, columns))
+                read.stats_by_source.append((source.label, stats))
+                _add(read.stats, stats)
+        told.tell(now=True)
+    finally:
+        told.close()
+    if read.failures and not read.parts:
+        first, *others = read.failures
+        for label, error in others:
+            first[1].add_note(f"{label}: {error}")
+        raise first[1]
+    return read
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _add(total: Stats, stats: Stats) -> None:
+    """``total += stats``, without a new list of damages for each of thousands of sources."""
+    for item in fields(Stats):
+        if item.name != "damages":
+            setattr(total, item.name, getattr(total, item.name) + getattr(stats, item.name))
+    total.damages.extend(stats.damages[: KEPT_DAMAGES - len(total.damages)])
+
+
+class _Told:
+    """How many bytes are read, of how many; told to the caller by the thread that called."""
+
+    def __init__(self, found: Found, progress: Any) -> None:
+        self.wanted = progress is not None and progress is not False
+        self._told = time.monotonic()
+        self._lock = threading.Lock()
+        self._done = 0
+        self._caller = threading.get_ident()
+        if self.wanted:
+            self._report, self.close = _progress.reporter(progress)
+            sizes = [size_of(source) for source in found.sources]
+            self._total = None if None in sizes else sum(size or 0 for size in sizes)
+        else:
+            self.close = lambda: None
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+        if threading.get_ident() == self._caller:
+            self.tell()
+
+    def tell(self, *, now: bool = False) -> None:
+        """Tells, but not too often; ``now`` in any case."""
+        if self.wanted and (now or time.monotonic() - self._told >= _EVERY):
+            self._told = time.monotonic()
+            self._report(self._done, self._total)
+
+
+class _Reader:
+    """Reads sources with an engine."""
+
+    def __init__(self, module: Any, strict: bool, raises: bool, told: _Told) -> None:
+        self._module = module
+        self._strict = strict
+        self._raises = raises
+        self._told = told
+
+    def one_by_one(self, sources: list[Source]) -> Iterator[Any]:
+        """The result of each source, or the error that it is."""
+        for source in sources:
+            try:
+                result: Any = self._read(source)
+            except _UNREADABLE as error:
+                result = error
+            yield result
+
+    def together(self, sources: list[Source], count: int) -> Iterator[Any]:
+        """The same in the same order, from several threads.
+
+        They are daemons, so that nobody who interrupts waits for the end of a large file.
+        """
+        results: dict[int, Any] = {}
+        ready: SimpleQueue[tuple[int, Any]] = SimpleQueue()
+        waiting = iter(enumerate(sources))
+        lock = threading.Lock()
+        stopped = False
+
+        def work() -> None:
+            while not stopped:
+                with lock:
+                    at, source = next(waiting, (-1, None))
+                if source is None:
+                    return
+                try:
+                    result: Any = self._read(source)
+                except BaseException as error:
+                    result = error
+                ready.put((at, result))
+
+        for _ in range(count):
+            threading.Thread(target=work, name="chunkwire", daemon=True).start()
+        try:
+            for at in range(len(sources)):
+                while at not in results:
+                    try:
+                        number, result = ready.get(timeout=_EVERY if self._told.wanted else None)
+                    except Empty:
+                        pass
+                    else:
+                        results[number] = result
+                    self._told.tell()
+                yield results.pop(at)
+        finally:
+            stopped = True
+
+    def _read(self, source: Source) -> tuple[dict[str, Any], Stats]:
+        feed = source.feed
+        if self._told.wanted:
+            before = 0
+
+            def count(size: int) -> None:
+                nonlocal before
+                before += size
+                self._told.add(size)
+
+            feed = counted(source, count)
+        columns, stats = self._module.usage(feed, strict=self._strict, name=source.label)
+        if self._raises and (stats.damaged or stats.errors):
+            self._raise(source, stats)
+        if self._told.wanted:
+            self._told.add(max((size_of(source) or 0) - before, 0))
+        return columns, stats
+
+    def _raise(self, source: Source, stats: Stats) -> None:
+        """Raises the first damage of a source, if it is of a kind that is raised."""
+        if isinstance(source.feed, (str, bytes)):
+            for _ in self._module.chunks(source.feed, on_error="raise", strict=self._strict, name=source.name):
+                pass
+            return
+        for damage in stats.damages:
+            if damage.kind not in _COUNTED_ONLY:
+                raise _as_error(damage)
+
+
+def _as_error(damage: Damage) -> Exception:
+    """The error that the damage would have been. (Of a server's error only the message was kept.)"""
+    place: dict[str, Any] = {
+        "offset": damage.offset,
+        "source": damage.source,
+        "line": damage.line,
+        "event": damage.event,
+    }
+    if damage.kind == "server_error":
+        return StreamError(damage.reason, **place)
+    return DecodeError(damage.kind, damage.reason, position=damage.position, **place)

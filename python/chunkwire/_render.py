@@ -1,0 +1,138 @@
+"""Tables as text: columns and rows in, aligned lines out.
+
+Summaries print with it, and so does the command line.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Column", "as_text", "cell_text", "fitted", "printable", "shortened", "width_of"]
+
+_GAP = "  "
+_LEAST_TEXT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: the key of its values, its head, and what may be done to make it fit."""
+
+    name: str
+    head: str
+    is_text: bool = False  #: to the left, and may be shortened; numbers go to the right
+    optional: int = 0  #: may be left out where the terminal is narrow: the smallest first, 0 never
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: control characters and the like are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one == " " or unicodedata.category(one) not in _UNPRINTABLE else ascii(one)[1:-1] for one in text
+    )
+
+
+#: Controls, formats (bidirectional ones among them), surrogates, private, unassigned, line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp", "Cf"})
+
+
+def shortened(text: str, width: int) -> str:
+    """The text, or its two ends with an ellipsis between: what differs in paths and models is often the end."""
+    if width_of(text) <= width:
+        return text
+    head = width // 2
+    tail = width - head - 1
+    start, end = text[:head], text[len(text) - tail :] if tail else ""
+    while width_of(start) > head:
+        start = start[:-1]
+    while width_of(end) > tail:
+        end = end[1:]
+    return f"{start}…{end}"
+
+
+def width_of(text: str) -> int:
+    """How many cells of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+    )
+
+
+def cell_text(row: dict[str, Any], column: Column) -> str:
+    """A value as it is printed."""
+    value = row.get(column.name, "")
+    if value is None:
+        return "unknown" if column.is_text else "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.6f}" if abs(value) < 1 else f"{value:,.2f}"
+    return printable(str(value))
+
+
+def as_text(
+    columns: Sequence[Column],
+    rows: Sequence[dict[str, Any]],
+    total: dict[str, Any] | None = None,
+    *,
+    text_width: int | None = None,
+) -> str:
+    """The table, without a line end at its end; texts no wider than ``text_width``."""
+    cells = [[_cell(row, column, text_width) for column in columns] for row in rows]
+    if total is not None:
+        cells.append([_cell({columns[0].name: "total"} | total, column, text_width) for column in columns])
+    heads = [column.head for column in columns]
+    widths = [max(map(width_of, values)) for values in zip(heads, *cells, strict=True)]
+
+    def line(values: Sequence[str]) -> str:
+        parts = [
+            value + " " * (width - width_of(value)) if column.is_text else " " * (width - width_of(value)) + value
+            for value, width, column in zip(values, widths, columns, strict=True)
+        ]
+        return _GAP.join(parts).rstrip()
+
+    rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    lines = [line(heads), rule, *map(line, cells)]
+    if total is not None:
+        lines.insert(-1, rule)
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any], column: Column, text_width: int | None) -> str:
+    text = cell_text(row, column)
+    return shortened(text, text_width) if text_width and column.is_text else text
+
+
+def fitted(
+    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, width: int
+) -> tuple[list[Column], int | None]:
+    """The columns that fit into a width, and how wide their texts may be: first texts are shortened, then columns left
+    out, then texts shortened further."""
+    shown = list(columns)
+    widest = {
+        column.name: max(
+            [width_of(column.head), *(width_of(cell_text(row, column)) for row in [*rows, *([total] if total else [])])]
+        )
+        for column in columns
+    }
+
+    def needed(text_width: int) -> int:
+        widths = (min(widest[one.name], text_width) if one.is_text else widest[one.name] for one in shown)
+        return sum(widths) + len(_GAP) * (len(shown) - 1)
+
+    for least in (2 * _LEAST_TEXT, _LEAST_TEXT):
+        while True:
+            for text_width in range(max([least, *(widest[one.name] for one in shown if one.is_text)]), least - 1, -1):
+                if needed(text_width) <= width:
+                    return shown, text_width
+            left_out = sorted((one for one in shown if one.optional), key=lambda one: one.optional)
+            if not left_out:
+                break
+            shown.remove(left_out[0])
+    return shown, _LEAST_TEXT

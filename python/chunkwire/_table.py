@@ -1,0 +1,379 @@
+"""Token usage as columns: an engine's columns of one source or many in, a `UsageTable` with a row a stream out.
+
+The columns stay the engine's bytes until one is asked for; NumPy is imported then, and not before.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
+
+from chunkwire import _reading
+from chunkwire._stats import Stats
+from chunkwire._summary import Summary, reported_note, summarize
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from typing_extensions import Buffer
+
+    from chunkwire._decode import Engine, Format, OnError, OneSource
+    from chunkwire._progress import Progress
+
+    _Ints: TypeAlias = npt.NDArray[np.int64]
+    _Floats: TypeAlias = npt.NDArray[np.float64]
+    _Bools: TypeAlias = npt.NDArray[np.bool_]
+    _Texts: TypeAlias = npt.NDArray[np.object_]
+
+__all__ = ["COLUMNS", "TOKENS", "UsageTable", "usage"]
+
+Sources: TypeAlias = "OneSource | Iterable[str | PathLike[str] | BinaryIO | Buffer]"
+
+#: The token columns; the place of each is its bit in the engines' column ``valid``.
+TOKENS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "audio_prompt_tokens",
+    "audio_completion_tokens",
+    "accepted_prediction_tokens",
+    "rejected_prediction_tokens",
+)
+#: All columns, in the order of rows as dicts.
+COLUMNS = (
+    "source",
+    "offset",
+    "id",
+    "model",
+    "created",
+    "finish_reason",
+    "status",
+    "chunks",
+    "reported",
+    *TOKENS,
+    "cost",
+)
+
+_DTYPES = dict.fromkeys((*TOKENS, "created", "chunks", "offset"), "int64") | {
+    "cost": "float64",
+    "reported": "bool",
+    "valid": "uint16",
+}
+_CODED = ("model", "finish_reason", "status")
+
+
+def usage(
+    sources: Sources,
+    *,
+    strict: bool = False,
+    format: Format = "auto",
+    engine: Engine = "auto",
+    threads: int | None = None,
+    progress: Progress = None,
+    on_error: OnError = "skip",
+) -> UsageTable:
+    """The token usage of every stream, one row each.
+
+    Parameters
+    ----------
+    sources : a source, or many
+        One source as for `decode`, or a list of paths and files. A path may be a folder, whose logs are read
+        (``.sse .txt .log .stream .events``, and those packed as ``.gz`` or ``.zst``; the rest is listed in
+        ``passed_over``); a str may be a glob, with ``**`` for any folders.
+    threads : int, optional
+        How many sources are decoded at once. The default is as many as there are processors.
+    progress : callable or True, optional
+        Called now and then with the bytes read and the bytes of all sources, or None where that is unknown. True
+        shows a bar on a terminal.
+    on_error : "skip" or "raise"
+        With "skip", damage is counted in ``stats``, and of many sources those that cannot be read are listed in
+        ``failures``; if none can be read, that raises. With "raise", the first damage raises, and so does the first
+        source that cannot be read.
+    strict, format, engine
+        As for `decode`.
+
+    Returns
+    -------
+    UsageTable
+        Its rows are in the order of the sources, and in each source in the order in which the streams begin.
+    """
+    found = _reading.read_all(
+        sources, strict=strict, format=format, engine=engine, threads=threads, progress=progress, on_error=on_error
+    )
+    return UsageTable(_Parts(found.parts), found)
+
+
+class _Parts:
+    """The columns as engines gave them, one part a source; each becomes an array when it is asked for."""
+
+    def __init__(self, parts: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        self._parts = parts
+        self._rows = [len(columns["reported"]) for _, columns in parts]
+
+    def __len__(self) -> int:
+        return sum(self._rows)
+
+    def column(self, name: str) -> Any:
+        """A column of numbers, or of ids."""
+        import numpy as np
+
+        if name == "part":
+            return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
+        if name == "id":
+            return _objects([text for _, columns in self._parts for text in columns["id"]])
+        data = [columns[name] for _, columns in self._parts]
+        memory = data[0] if len(data) == 1 else b"".join(data)
+        return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
+
+    def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
+        """A column of texts as a number for each row, and the text of each number."""
+        import numpy as np
+
+        numbers: dict[str | None, int] = {}
+        if name == "source":
+            each = [numbers.setdefault(label, len(numbers)) for label, _ in self._parts]
+            return np.repeat(np.array(each, np.int64), np.array(self._rows, np.int64)), list(numbers)
+        pieces = [np.zeros(0, np.int64)]
+        for _, columns in self._parts:
+            codes, texts = columns[name]
+            if codes:
+                # The last is what the code -1 finds.
+                ours = [numbers.setdefault(text, len(numbers)) for text in texts]
+                own = np.frombuffer(codes, "int32")
+                nothing = numbers.setdefault(None, len(numbers)) if (own < 0).any() else -1
+                pieces.append(np.array([*ours, nothing], np.int64)[own])
+        return np.concatenate(pieces), list(numbers)
+
+
+class _Picked:
+    """Some rows of another table."""
+
+    def __init__(self, table: UsageTable, rows: Any, *, whole: bool = False) -> None:
+        self._table = table
+        self._rows = rows
+        self._whole = whole  # all rows of one source, which is the only one of the new table
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def column(self, name: str) -> Any:
+        column = self._table._column(name)[self._rows]
+        return column * 0 if name == "part" and self._whole else column
+
+    def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
+        codes, texts = self._table._codes(name)
+        return codes[self._rows], texts
+
+
+class UsageTable:
+    """Token usage, one row for each stream; each column is an attribute, a read-only NumPy array.
+
+    The token columns have 0 where the server reported nothing: ``reported`` tells for which streams it reported usage
+    at all, and ``valid("cached_tokens")`` where it reported that count. ``table[3]`` is a row as a dict;
+    ``table[mask]`` and ``table[2:5]`` are tables.
+
+    Attributes
+    ----------
+    source : array of str
+        The path, or ``<bytes>`` or ``<stream>``.
+    offset : array of int64
+        Where in its source the stream begins.
+    id, model, finish_reason : array of str or None
+        As the server sent them.
+    created : array of int64
+        Unix seconds; 0 where the server sent none.
+    status : array of str
+        ``complete``, ``no_done`` (finished without ``[DONE]``), ``truncated``, ``error`` (the server sent one),
+        ``empty`` or ``malformed`` (events were lost to damage).
+    chunks : array of int64
+    reported : array of bool
+    prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens : array of int64
+    audio_prompt_tokens, audio_completion_tokens : array of int64
+    accepted_prediction_tokens, rejected_prediction_tokens : array of int64
+    cost : array of float64
+        As the server reported it; NaN where it did not.
+    stats : Stats
+        What was counted in all sources together.
+    passed_over : list of str
+        Files in folders that were not read, for their names.
+    failures : list of (str, Exception)
+        Sources that could not be read, and why.
+    """
+
+    source: _Texts
+    offset: _Ints
+    id: _Texts
+    model: _Texts
+    created: _Ints
+    finish_reason: _Texts
+    status: _Texts
+    chunks: _Ints
+    reported: _Bools
+    prompt_tokens: _Ints
+    completion_tokens: _Ints
+    total_tokens: _Ints
+    cached_tokens: _Ints
+    cache_write_tokens: _Ints
+    reasoning_tokens: _Ints
+    audio_prompt_tokens: _Ints
+    audio_completion_tokens: _Ints
+    accepted_prediction_tokens: _Ints
+    rejected_prediction_tokens: _Ints
+    cost: _Floats
+
+    def __init__(self, rows: _Parts | _Picked, read: _reading.Read) -> None:
+        self._rows = rows
+        self._read = read
+        self._arrays: dict[str, Any] = {}
+        self._coded: dict[str, tuple[_Ints, list[str | None]]] = {}
+        self.stats: Stats = read.stats
+        self.passed_over: list[str] = read.passed_over
+        self.failures: list[tuple[str, Exception]] = read.failures
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            if name in COLUMNS:
+                return self._column(name)
+            if name.startswith("_"):
+                raise AttributeError(f"'UsageTable' object has no attribute {name!r}")
+            near = difflib.get_close_matches(name, [*COLUMNS, *_OTHER], n=3)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(COLUMNS)}"
+            raise AttributeError(f"a usage table has no column {name!r}; {hint}")
+
+    def _column(self, name: str) -> Any:
+        array = self._arrays.get(name)
+        if array is None:
+            if name in _CODED or name == "source":
+                codes, texts = self._codes(name)
+                array = _objects(texts)[codes]
+            else:
+                array = self._rows.column(name)
+            array.flags.writeable = False
+            self._arrays[name] = array
+        return array
+
+    def _codes(self, name: str) -> tuple[_Ints, list[str | None]]:
+        if name not in self._coded:
+            self._coded[name] = self._rows.codes(name)
+        return self._coded[name]
+
+    def valid(self, name: str) -> _Bools:
+        """For each row, whether the server sent this value (and it is one that the column can hold)."""
+        import numpy as np
+
+        if name not in COLUMNS:
+            getattr(self, name)
+            raise AttributeError(f"{name!r} is no column")
+        if name in TOKENS:
+            bits: _Bools = self._column("valid") >> TOKENS.index(name) & 1 > 0
+            return bits
+        column = self._column(name)
+        if name == "cost":
+            return ~np.isnan(column)  # type: ignore[no-any-return]
+        if name == "created":
+            return column != 0  # type: ignore[no-any-return]
+        if name in ("id", "model", "finish_reason"):
+            return np.array([text is not None for text in column], bool)
+        return np.ones(len(self), bool)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | Sequence[bool] | _Bools | _Ints) -> UsageTable: ...
+    def __getitem__(self, index: Any) -> dict[str, Any] | UsageTable:
+        import numpy as np
+
+        if isinstance(index, str):
+            raise TypeError(f"a column is an attribute: table.{index}")
+        if not isinstance(index, slice) and np.ndim(index) == 0 and not isinstance(index, (bool, np.bool_)):
+            (row,) = self[[range(len(self))[index]]]
+            return row
+        if isinstance(index, (list, tuple)) and not index:
+            index = np.zeros(0, np.int64)
+        return UsageTable(_Picked(self, np.arange(len(self))[index]), self._read)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        columns = self.to_dict()
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, values, strict=True))
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The columns as lists of Python's own values; a cost that was not reported is None."""
+        columns = {name: self._column(name).tolist() for name in COLUMNS}
+        columns["cost"] = [cost if cost == cost else None for cost in columns["cost"]]
+        return columns
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows as dicts."""
+        return list(self)
+
+    def by_source(self) -> Iterator[tuple[str, UsageTable]]:
+        """For each source that was read its name, and a table of its streams with the source's own ``stats``."""
+        import numpy as np
+
+        parts = self._column("part")
+        order = np.argsort(parts, kind="stable")
+        ends = np.searchsorted(parts[order], np.arange(len(self._read.stats_by_source)), side="right").tolist()
+        start = 0
+        for (label, stats), end in zip(self._read.stats_by_source, ends, strict=True):
+            read = _reading.Read(stats_by_source=[(label, stats)], stats=stats)
+            yield label, UsageTable(_Picked(self, order[start:end], whole=True), read)
+            start = end
+
+    def __eq__(self, other: object) -> bool:
+        """Are all values the same?"""
+        if not isinstance(other, UsageTable):
+            return NotImplemented
+        import numpy as np
+
+        if len(self) != len(other):
+            return False
+        return all(
+            np.array_equal(self._column(name), other._column(name), equal_nan=name == "cost")
+            for name in (*COLUMNS, "valid")
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *COLUMNS})
+
+    def __repr__(self) -> str:
+        sources = len(self._read.stats_by_source)
+        read = f"{sources:,} {'source' if sources == 1 else 'sources'}"
+        lines = [f"<UsageTable of {read}: {reported_note(int(self.reported.sum()), len(self))}>"]
+        total = self.summary(by="source").total
+        counts = {name: f"{total[name]:,}" for name in total if name.endswith("_tokens")}
+        if total.get("cost") is not None:
+            counts["cost"] = f"{total['cost']:,.6f}"
+        width = max(map(len, counts.values()))
+        lines += [f"  {name:<17} {text:>{width}}" for name, text in counts.items()]
+        return "\n".join(lines)
+
+    def summary(self, by: str | Sequence[str] = "model") -> Summary:
+        """Sums by "model", "day", "source", "status", "finish_reason", or a tuple of them.
+
+        The largest group by total tokens comes first; days come in their order. A day is that of ``created`` in UTC,
+        as ``2026-11-20``, and "unknown" where the server sent none.
+        """
+        return summarize(self, by if isinstance(by, str) else tuple(by))
+
+
+_OTHER = ("by_source", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")
+
+
+def _objects(values: Sequence[Any]) -> _Texts:
+    import numpy as np
+
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
