@@ -1,0 +1,31 @@
+"""Fixtures of the whole suite: the engine under test, and where the recorded inputs lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "chunkwire",
+    deadline=None,  # the machine may be busy
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("chunkwire")
+
+
+@pytest.fixture(scope="session", params=["native", "simdjson"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine; every test that asks for it runs once with each."""
+    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
+        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of logs that the project ships."""
+    return Path(__file__).parent / "samples"

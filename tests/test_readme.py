@@ -1,0 +1,38 @@
+"""The README's Python examples, run as they stand, from the repository's root as the README says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """What each block printed; they share their names, as a reader's session would."""
+    names: dict[str, object] = {}
+    outputs = []
+    with contextlib.chdir(ROOT):
+        for number, block in enumerate(BLOCKS):
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(block, f"README.md, Python block {number}", "exec"), names)
+            outputs.append(output.getvalue())
+    return outputs
+
+
+def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
+    iterate, columns, push, damage = printed
+    assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
+    assert "streams reported usage" in columns
+    assert push == "Hi\n"
+    chunks, *damages = damage.splitlines()
+    assert re.fullmatch(r"\d+ chunks; [1-9]\d* damages", chunks)
+    assert damages
+    assert all(re.match(r"\d+ [a-z_]+ \S", line) for line in damages)
