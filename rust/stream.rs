@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::chunk::{Doc, Key, Node, Type, Value};
+use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Sink};
 use crate::error::{Damage, Kind, Place};
 
@@ -252,7 +252,7 @@ pub struct Tracker {
     open_rows: Vec<usize>,
     /// The row of the last chunk, while it is open.
     current: Option<usize>,
-    /// The row that the last `[DONE]` ended, until another row begins.
+    /// The row that the last `[DONE]` ended.
     ended: Option<usize>,
     /// Rows under another id that may be parts of a row, by that row.
     children: HashMap<usize, Vec<usize>>,
@@ -299,7 +299,6 @@ impl Tracker {
         self.rows.push(Row::new(offset, self.seq));
         self.open_rows.push(row);
         self.current = Some(row);
-        self.ended = None;
         row
     }
 
@@ -467,7 +466,7 @@ impl Tracker {
             row.usage = Some((usage.raw().into(), place));
             row.usage_seq = self.seq;
         }
-        if let Some(cost) = members.cost.and_then(cost_of) {
+        if let Some(cost) = members.cost.and_then(cost_beside_usage) {
             row.cost = cost;
         }
     }
@@ -480,18 +479,27 @@ fn begins_a_message(members: &Members<'_>) -> bool {
     })
 }
 
-/// A cost: a number, a number in a string, or an object with `total_cost` (Perplexity) or `usd` (Venice).
+/// A cost: a finite number, or an object with one as `total_cost` (Perplexity) or `usd` (Venice).
 #[must_use]
 pub fn cost_of(value: Value<'_>) -> Option<f64> {
+    let finite = |value: Value<'_>| value.number_value().filter(|cost| cost.is_finite());
     match value.kind() {
-        Type::Object => [Key::TotalCost, Key::Usd].into_iter().filter_map(|key| value.get(key)?.number_value()).next(),
-        Type::String => {
-            let text = std::str::from_utf8(value.text()).ok()?;
-            text.parse().ok().filter(|cost: &f64| cost.is_finite())
-        }
-        _ => value.number_value(),
+        Type::Object => [Key::TotalCost, Key::Usd].into_iter().find_map(|key| finite(value.get(key)?)),
+        _ => finite(value),
     }
-    .filter(|cost| cost.is_finite())
+}
+
+/// A cost that stands beside usage, where it may also be a number in a string (OpenCode Zen).
+fn cost_beside_usage(value: Value<'_>) -> Option<f64> {
+    if value.kind() != Type::String {
+        return cost_of(value);
+    }
+    let text = value.bytes();
+    let mut nodes = Vec::new();
+    chunk::parse(&text, text.len(), 0, &mut nodes).ok()?;
+    let number = Doc::new(&text, &nodes).root();
+    let is_decimal = matches!(number.kind(), Type::Int | Type::Float) && number.text().len() == text.len();
+    cost_of(number).filter(|_| is_decimal)
 }
 
 impl Sink for Tracker {

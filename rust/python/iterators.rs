@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::block::{Block, Feed, Next};
 use super::events::Events;
-use super::pipeline::{DEFAULT_MAX_EVENT_BYTES, Pipeline, Settings};
+use super::pipeline::{Pipeline, Settings};
 use super::views::Chunk;
 
 /// The chunks of a source.
@@ -64,7 +64,7 @@ impl Chunks {
 
 /// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
 pub fn chunks(
     source: &Bound<'_, PyAny>,
     on_error: &str,
@@ -78,7 +78,7 @@ pub fn chunks(
 
 /// The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None))]
 pub fn events(
     source: &Bound<'_, PyAny>,
     strict: bool,
@@ -98,7 +98,7 @@ pub struct Decoder {
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (*, on_error="raise", strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, source=None))]
+    #[pyo3(signature = (*, on_error="raise", strict=false, max_event_bytes=67_108_864, source=None))]
     fn new(
         py: Python<'_>,
         on_error: &str,

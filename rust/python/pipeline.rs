@@ -69,8 +69,8 @@ impl Settings {
     }
 }
 
-/// The default of `max_event_bytes`, for signatures.
-pub const DEFAULT_MAX_EVENT_BYTES: usize = MAX_EVENT_BYTES;
+// Signatures can show Python a default only where it is written out.
+const _: () = assert!(MAX_EVENT_BYTES == 67_108_864, "the signatures in `iterators` and `usage` say another default");
 
 /// The state of an iteration.
 pub struct Pipeline {

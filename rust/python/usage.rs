@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::block::{Feed, Next};
 use super::convert::text;
 use super::errors;
-use super::pipeline::{DEFAULT_MAX_EVENT_BYTES, Settings, compressed_damage};
+use super::pipeline::{Settings, compressed_damage};
 use crate::decoder::Decoder;
 use crate::stream::Tracker;
 use crate::usage::{Coded, Columns, TOKENS};
@@ -16,7 +16,7 @@ const EVENTS_AT_ONCE: usize = 1 << 16;
 
 /// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=DEFAULT_MAX_EVENT_BYTES, name=None))]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None))]
 pub fn usage<'py>(
     source: &Bound<'py, PyAny>,
     strict: bool,
