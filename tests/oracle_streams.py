@@ -97,7 +97,7 @@ class Collector:
     def new(self, offset: int, *, parent: Row | None = None, id: str | None = None) -> Row:
         row = Row(offset, self.number, id, parent=parent)
         self.rows.append(row)
-        self.current, self.ended = row, None
+        self.current = row
         opened = [row for row in self.rows if row.open]
         if len(opened) > MAX_OPEN:
             for silent in sorted(opened, key=lambda row: row.last)[: MAX_OPEN // 2]:
@@ -246,7 +246,7 @@ def cost_in(value: Any) -> float | None:
 def root_cost(value: Any) -> float | None:
     """The cost beside usage may be a number in a string, too."""
     if isinstance(value, str):
-        return finite(float(value)) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", value) else None
+        return finite(float(value)) if re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", value) else None
     return cost_in(value)
 
 

@@ -6,9 +6,8 @@ import array
 import math
 from typing import Any
 
-from chunkwire import _engine
-
 import support
+from chunkwire import _engine
 from oracle import oracle
 from oracle_streams import TOKENS, oracle_rows
 from support import event

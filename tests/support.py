@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import chunkwire
-
 from oracle import COUNTS, Result
 
 SAMPLES = Path(__file__).parent / "samples"

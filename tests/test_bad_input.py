@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import chunkwire
 import pytest
 
+import chunkwire
 from oracle import oracle
 from support import SAMPLES, assert_counts, assert_decodes, chunk_json, counts, cut, drain, event
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-import chunkwire
 import pytest
 
+import chunkwire
 from oracle import Result, oracle, oracle_program, whatwg_events
 from support import (
     assert_counts,

@@ -10,9 +10,9 @@ import sys
 import threading
 from typing import Any
 
-import chunkwire
 import pytest
 
+import chunkwire
 from support import SAMPLES, canonical, chunk_json, event
 from views import MODEL, assert_view
 

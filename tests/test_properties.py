@@ -6,10 +6,10 @@ import copy
 import pickle
 from typing import Any
 
-import chunkwire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chunkwire
 import generators as generate
 from oracle import oracle
 from support import SAMPLES, assert_counts, assert_decodes, assert_pushes, canonical, event, full, full_of, public, push

@@ -15,9 +15,9 @@ import random
 from functools import cache
 from pathlib import Path
 
-import chunkwire
 import pytest
 
+import chunkwire
 from oracle import Result, oracle, oracle_program
 from support import (
     SAMPLES,

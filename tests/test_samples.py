@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import chunkwire
 import pytest
 
+import chunkwire
 from support import SAMPLES, counts, damages, drain
 
 EXPECTED: dict[str, Any] = json.loads((SAMPLES / "expected.json").read_text("utf-8"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import chunkwire
 import pytest
 
+import chunkwire
 from oracle import oracle
 from rows import DONE, brief, check, first, last, part, report, rows_of
 from support import SAMPLES, assert_counts, event

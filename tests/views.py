@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import chunkwire
-
 from support import canonical
 
 #: For each view its fields: None for a plain value, a name for a view, a name in a list for an array of views.

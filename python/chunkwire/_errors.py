@@ -141,7 +141,5 @@ def _decode_error(
     return DecodeError(kind, reason, offset=offset, source=source, line=line, event=event, position=position)
 
 
-def _stream_error(
-    body: Any, offset: int, source: str | None, line: int | None, event: int | None
-) -> StreamError:
+def _stream_error(body: Any, offset: int, source: str | None, line: int | None, event: int | None) -> StreamError:
     return StreamError(body, offset=offset, source=source, line=line, event=event)

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class View(ABC):
+class View(ABC):  # noqa: B024 (its methods are for reading, the engines bring their own)
     """A JSON object as it was sent, read lazily.
 
     A field of the model is an attribute, None where the server sent null or nothing (``"usage" in chunk`` tells

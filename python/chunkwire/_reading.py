@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from chunkwire import _engine, _progress
-from chunkwire._errors import DecodeError, StreamError
+from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._sources import Found, Source, check_format, counted, find, size_of
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 
@@ -24,6 +24,7 @@ __all__ = ["Read", "read_all"]
 _COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type"})
 #: What says that a source cannot be read. (ImportError: what unpacks it is not installed.)
 _UNREADABLE = (OSError, ImportError)
+_COUNTS = tuple(item.name for item in fields(Stats) if item.name != "damages")
 #: How often the progress is told while threads work, in seconds.
 _EVERY = 0.1
 
@@ -82,7 +83,7 @@ def read_all(
     if read.failures and not read.parts:
         first, *others = read.failures
         for label, error in others:
-            first[1].add_note(f"{label}: {error}")
+            first[1].add_note(f"{label}: {getattr(error, 'strerror', None) or error}")
         raise first[1]
     return read
 
@@ -95,9 +96,8 @@ def _processors() -> int:
 
 def _add(total: Stats, stats: Stats) -> None:
     """``total += stats``, without a new list of damages for each of thousands of sources."""
-    for item in fields(Stats):
-        if item.name != "damages":
-            setattr(total, item.name, getattr(total, item.name) + getattr(stats, item.name))
+    for name in _COUNTS:
+        setattr(total, name, getattr(total, name) + getattr(stats, name))
     total.damages.extend(stats.damages[: KEPT_DAMAGES - len(total.damages)])
 
 
@@ -208,8 +208,11 @@ class _Reader:
     def _raise(self, source: Source, stats: Stats) -> None:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
-            for _ in self._module.chunks(source.feed, on_error="raise", strict=self._strict, name=source.name):
-                pass
+            try:
+                for _ in self._module.chunks(source.feed, on_error="raise", strict=self._strict, name=source.name):
+                    pass
+            except ChunkwireError as error:
+                raise error.with_traceback(None) from None  # which would keep the file open
             return
         for damage in stats.damages:
             if damage.kind not in _COUNTED_ONLY:

@@ -6,6 +6,7 @@ source; `find` makes a list of many: paths, globs, folders, files.
 
 from __future__ import annotations
 
+import errno
 import glob
 import io
 import os
@@ -180,7 +181,7 @@ class Found:
     sources: list[Source] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     failures: list[tuple[str, Exception]] = field(default_factory=list)
-    many: bool = True  #: did the caller pass a list?
+    many: bool = True  #: is it a list, a folder or a glob?
 
     def fail(self, label: str, error: Exception) -> None:
         self.failures.append((label, error))
@@ -236,7 +237,9 @@ def _find_one(source: Any, found: Found) -> None:
     path = os.fsdecode(source)
     if os.path.isdir(path):
         _find_in_folder(path, found)
-    elif isinstance(source, str) and glob.has_magic(path) and not os.path.lexists(path):
+    elif (
+        isinstance(source, str) and glob.has_magic(path) and not {"\n", "\0"} & set(path) and not os.path.lexists(path)
+    ):
         _find_by_glob(path, found)
     elif not os.path.lexists(path) and "\n" not in path and "\0" not in path:
         raise FileNotFoundError(2, os.strerror(2), path)
@@ -247,7 +250,8 @@ def _find_one(source: Any, found: Found) -> None:
 def _find_by_glob(pattern: str, found: Found) -> None:
     paths = sorted(glob.glob(pattern, recursive=True))
     if not paths:
-        raise FileNotFoundError(2, "no file matches", pattern)
+        raise FileNotFoundError(errno.ENOENT, "no file matches", pattern)
+    found.many = True
     for path in paths:
         if not os.path.isdir(path):
             found.sources.append(resolve(path))
@@ -261,6 +265,7 @@ def _find_in_folder(folder: str, found: Found) -> None:
     def unreadable(error: OSError) -> None:
         found.fail(str(error.filename), error)
 
+    found.many = True
     paths = []
     for root, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -144,7 +144,7 @@ class Tracker:
         self._waiting: list[Row] = []
         self._waiting_seqs: list[int] = []
         self._current: Row | None = None  # the row of the last chunk, while it is open
-        self._ended: Row | None = None  # the row that the last [DONE] ended, until another row begins
+        self._ended: Row | None = None  # the row that the last [DONE] ended
         self._seq = 0  # running number of chunks, errors, losses and [DONE]s
         self._first_loss: int | None = None
 
@@ -221,7 +221,6 @@ class Tracker:
         self._rows.append(row)
         self._open_rows[row] = None
         self._current = row
-        self._ended = None
         return row
 
     def _close(self, row: Row) -> None:
@@ -331,7 +330,7 @@ class Tracker:
         if usage:
             row.usage, row.usage_place, row.usage_seq = usage, place, self._seq
         if "cost" in sent:
-            cost = _cost(sent["cost"])
+            cost = _cost_beside_usage(sent["cost"])
             if cost is not None:
                 row.cost = cost
 
@@ -363,15 +362,24 @@ def _integer(value: Any) -> int | None:
 
 
 #: What a server may write as a number in a string; `float` takes more.
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def _cost(value: Any) -> float | None:
-    """A cost: a number, a number in a string, or an object with `total_cost` (Perplexity) or `usd` (Venice)."""
+    """A cost: a finite number, or an object with one as `total_cost` (Perplexity) or `usd` (Venice)."""
     if isinstance(value, dict):
-        value = next((value[name] for name in ("total_cost", "usd") if _is_number(value.get(name))), None)
-    elif isinstance(value, str):
-        value = float(value) if _DECIMAL.fullmatch(value) else None
+        return next((cost for name in ("total_cost", "usd") if (cost := _finite(value.get(name))) is not None), None)
+    return _finite(value)
+
+
+def _cost_beside_usage(value: Any) -> float | None:
+    """A cost that stands beside usage, where it may also be a number in a string (OpenCode Zen)."""
+    if isinstance(value, str):
+        return _finite(float(value)) if _DECIMAL.fullmatch(value) else None
+    return _cost(value)
+
+
+def _finite(value: Any) -> float | None:
     if not _is_number(value):
         return None
     try:

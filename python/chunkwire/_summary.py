@@ -127,7 +127,7 @@ def summarize(table: UsageTable, by: str | tuple[str, ...] | list[str]) -> Summa
     unknown = [key for key in keys if key not in BY]
     if unknown or not keys or len(set(keys)) < len(keys):
         what = f"by {unknown[0]!r}" if unknown else "by nothing" if not keys else "twice by the same key"
-        raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, BY))}, or a tuple of them")
+        raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, BY))}, or several of them")
 
     # Each group is a number; of two keys, a pair of numbers made one.
     groups = np.zeros(len(table), np.int64)

@@ -64,7 +64,7 @@ _DTYPES = dict.fromkeys((*TOKENS, "created", "chunks", "offset"), "int64") | {
     "reported": "bool",
     "valid": "uint16",
 }
-_CODED = ("model", "finish_reason", "status")
+_CODED = ("source", "model", "finish_reason", "status")
 
 
 def usage(
@@ -119,9 +119,12 @@ class _Parts:
         return sum(self._rows)
 
     def column(self, name: str) -> Any:
-        """A column of numbers, or of ids."""
+        """A column as an array."""
         import numpy as np
 
+        if name in _CODED:
+            codes, texts = self.codes(name)
+            return _objects(texts)[codes]
         if name == "part":
             return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
         if name == "id":
@@ -166,8 +169,11 @@ class _Picked:
         return column * 0 if name == "part" and self._whole else column
 
     def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
+        import numpy as np
+
         codes, texts = self._table._codes(name)
-        return codes[self._rows], texts
+        used, codes = np.unique(codes[self._rows], return_inverse=True)
+        return codes.reshape(-1).astype(np.int64, copy=False), [texts[code] for code in used.tolist()]
 
 
 class UsageTable:
@@ -249,11 +255,7 @@ class UsageTable:
     def _column(self, name: str) -> Any:
         array = self._arrays.get(name)
         if array is None:
-            if name in _CODED or name == "source":
-                codes, texts = self._codes(name)
-                array = _objects(texts)[codes]
-            else:
-                array = self._rows.column(name)
+            array = self._rows.column(name)
             array.flags.writeable = False
             self._arrays[name] = array
         return array

@@ -19,13 +19,14 @@ from chunkwire._cli._output import OutputError, flush, note
 __all__ = ["main"]
 
 _EXAMPLES = """\
-PATH is a file (plain, gzip or zstd), a folder, a glob like 'logs/**/*.sse', or - for standard input.
+PATH is a file (plain, gzip or zstd), a folder, a glob like 'logs/**/*.sse', or
+- for standard input.
 
 examples:
-  chunkwire usage logs/                         tokens by model, of all logs in a folder
+  chunkwire usage logs/                         tokens by model, of a folder
   chunkwire usage logs/ --by model,day -o u.csv --format csv
   chunkwire decode log.sse --fields id,content  chunks as JSON lines
-  chunkwire check log.sse                       what is wrong in this log, and where
+  chunkwire check log.sse                       what is wrong, and where
 
 exit codes:
   0  fine
@@ -42,8 +43,9 @@ examples:
 """
 
 _DECODE = """\
-A field is a path into the chunk: usage.total_tokens, choices.0.finish_reason. Where a chunk has none, it is null.
-Three are about the chunk: content (that of choices.0.delta), offset and source.
+A field is a path into the chunk: usage.total_tokens, choices.0.finish_reason.
+Where a chunk has none, it is null. Three are about the chunk: content (that of
+choices.0.delta), offset and source.
 
 examples:
   chunkwire decode log.sse
@@ -52,7 +54,8 @@ examples:
 """
 
 _CHECK = """\
-Each finding is a line: source, line, offset, kind, reason. The table below them accounts for every byte.
+Each finding is a line: source, line, offset, kind, reason. The table below them
+accounts for every byte.
 
 examples:
   chunkwire check log.sse

@@ -9,13 +9,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import chunkwire
-from chunkwire._cli._output import failed, json_bytes, pass_over, progress_for, sources_of, table_text, write
+from chunkwire._cli._output import (
+    failed,
+    json_bytes,
+    nothing_found,
+    pass_over,
+    progress_for,
+    sources_of,
+    table_text,
+    write,
+)
 from chunkwire._render import Column, printable, shortened
 
 __all__ = ["run"]
 
 _SCHEMA = 1
 _REASON_WIDTH = 300
+#: How many findings are listed of one source, as many as an engine keeps; the rest is only counted.
+_LISTED = 1000
 
 #: What a stream's status says, where it is a finding.
 _STREAM_FINDINGS = {
@@ -54,6 +65,8 @@ def run(options: Namespace) -> int:
     found = any(findings for _, _, findings, _ in checked)
     pass_over(table.passed_over)
     failed(table.failures)
+    if not checked:
+        return nothing_found(options.paths)
     if options.format == "json":
         write(json_bytes(_document(table, checked, not found), indent=1) + b"\n")
     else:
@@ -69,20 +82,21 @@ def run(options: Namespace) -> int:
 
 
 def _findings(table: chunkwire.UsageTable) -> tuple[list[Finding], int]:
-    """What is wrong in one source, in its order; and how many damages were counted but not kept."""
+    """What is wrong in one source, in its order; and how many findings are only counted."""
     stats = table.stats
     findings = [Finding(one.offset, one.line or None, one.kind, one.reason) for one in stats.damages]
-    for row in table:
-        if row["status"] in _STREAM_FINDINGS:
-            name = f"stream {row['id']}" if row["id"] else "a stream without id"
-            chunks = "1 chunk" if row["chunks"] == 1 else f"{row['chunks']:,} chunks"
-            reason = f"{name} ({chunks}) {_STREAM_FINDINGS[row['status']]}"
-            findings.append(Finding(row["offset"], None, f"{row['status']}_stream", reason))
+    wrong = [at for at, status in enumerate(table.status) if status in _STREAM_FINDINGS]
+    for row in table[wrong] if wrong else ():
+        name = f"stream {row['id']}" if row["id"] else "a stream without id"
+        chunks = "1 chunk" if row["chunks"] == 1 else f"{row['chunks']:,} chunks"
+        reason = f"{name} ({chunks}) {_STREAM_FINDINGS[row['status']]}"
+        findings.append(Finding(row["offset"], None, f"{row['status']}_stream", reason))
     findings.sort(key=lambda finding: finding.offset or 0)
     if stats.skipped_bytes:
         reason = f"{stats.skipped_bytes:,} bytes are no fields that event streams have, or an end that was dropped"
         findings.append(Finding(None, None, "skipped_bytes", reason))
-    return findings, stats.damaged + stats.errors - len(stats.damages)
+    unlisted = stats.damaged + stats.errors - len(stats.damages) + max(len(findings) - _LISTED, 0)
+    return findings[:_LISTED], unlisted
 
 
 def _classes(stats: chunkwire.Stats) -> list[dict[str, Any]]:
@@ -112,17 +126,16 @@ def _summary(table: chunkwire.UsageTable, checked: list[Any]) -> str:
         Column("percent", "percent"),
     ]
     lines = [table_text(columns, rows, total, fit=sys.stdout.isatty()), ""]
-    statuses = Counter(row["status"] for row in table)
+    statuses = Counter(table.status)
     lines.append(f"streams: {', '.join(f'{count:,} {name}' for name, count in statuses.most_common()) or 'none'}")
     kinds = Counter(finding.kind for _, _, findings, _ in checked for finding in findings)
+    unlisted = sum(count for *_, count in checked)
     wrong = sum(bool(findings) for _, _, findings, _ in checked)
     sources = "1 source" if len(checked) == 1 else f"{len(checked):,} sources"
-    if kinds and len(checked) == 1:
-        lines.append(f"findings: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}")
-    elif kinds:
-        lines.append(
-            f"findings in {wrong:,} of {sources}: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}"
-        )
+    if kinds:
+        parts = [f"{count:,} {kind}" for kind, count in kinds.most_common()]
+        parts += [f"{unlisted:,} more"] if unlisted else []
+        lines.append(f"findings in {wrong:,} of {sources}: {', '.join(parts)}")
     else:
         lines.append(f"nothing is wrong in {sources}")
     return "\n".join(lines)
@@ -143,7 +156,7 @@ def _document(table: chunkwire.UsageTable, checked: list[Any], clean: bool) -> d
             {
                 "source": label,
                 "bytes": one.stats.bytes,
-                "streams": dict(Counter(row["status"] for row in one)),
+                "streams": dict(Counter(one.status)),
                 "findings": [asdict(finding) for finding in findings],
                 "unlisted": unlisted,
                 "classes": _classes(one.stats),
@@ -152,7 +165,7 @@ def _document(table: chunkwire.UsageTable, checked: list[Any], clean: bool) -> d
         ],
         "total": {
             "bytes": table.stats.bytes,
-            "streams": dict(Counter(row["status"] for row in table)),
+            "streams": dict(Counter(table.status)),
             "damaged": table.stats.damaged,
             "server_errors": table.stats.errors,
             "classes": _classes(table.stats),

@@ -14,6 +14,7 @@ from chunkwire._cli._output import (
     failed,
     json_bytes,
     note,
+    nothing_found,
     pass_over,
     progress_for,
     sources_of,
@@ -32,9 +33,9 @@ def run(options: Namespace) -> int:
     """Runs the command."""
     found = find(sources_of(options.paths))
     pass_over(found.passed_over)
-    if not found.sources and found.failures:
+    if not found.sources:
         failed(found.failures)
-        return 2
+        return 2 if found.failures else nothing_found(options.paths)
     failures = found.failures
     total = chunkwire.Stats()
     for source in found.sources:

@@ -22,6 +22,7 @@ __all__ = [
     "flush",
     "json_bytes",
     "note",
+    "nothing_found",
     "pass_over",
     "progress_for",
     "sources_of",
@@ -68,7 +69,14 @@ def damage_text(stats: Stats) -> str:
 def check_hint(paths: Sequence[str]) -> str:
     """How to learn more."""
     first, *others = paths
-    return f"`chunkwire check {first}{' ...' if others else ''}` tells where"
+    again = "" if "-" in paths else f" {first} ..." if others else f" {first}"
+    return f"`chunkwire check{again}` tells where"
+
+
+def nothing_found(paths: Sequence[str]) -> int:
+    """Tells that there is nothing to read; gives the exit code."""
+    note(f"found no logs in {', '.join(paths)}")
+    return 2
 
 
 class Stdin:
@@ -117,6 +125,7 @@ def _rich_text(
 ) -> str | None:
     """The same with bold and colours; None where rich is not installed."""
     try:
+        from rich.box import SIMPLE
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -127,8 +136,15 @@ def _rich_text(
         text = cell_text(row, column)
         return Text(shortened(text, text_width) if text_width and column.is_text else text)
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", footer_style="bold")
-    table.show_footer = total is not None
+    table = Table(
+        box=SIMPLE,
+        show_edge=False,
+        show_footer=total is not None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        footer_style="bold",
+    )
     for column in columns:
         footer = cell({columns[0].name: "total"} | total, column) if total is not None else ""
         table.add_column(

@@ -16,6 +16,7 @@ from chunkwire._cli._output import (
     failed,
     json_bytes,
     note,
+    nothing_found,
     pass_over,
     progress_for,
     sources_of,
@@ -41,6 +42,8 @@ def run(options: Namespace) -> int:
     )
     pass_over(table.passed_over)
     failed(table.failures)
+    if next(table.by_source(), None) is None:
+        return nothing_found(options.paths)
     summary = table.summary(by=options.by)
     to_file = options.output not in (None, "-")
     if options.format == "json":
