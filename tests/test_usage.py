@@ -82,6 +82,8 @@ USAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a total before dollars": (last(usage=report(9, cost={"usd": 1, "total_cost": 2})), {"cost": 2.0}),
     "a cost beside usage": (last(usage=report(9), cost={"usd": 0.5, "diem": 1}), {"cost": 0.5}),
     "a cost in a string": (last(usage=report(9)) + part(choices=[], cost="0.0625"), {"cost": 0.0625}),
+    "a cost in a string inside usage is none": (last(usage=report(9, cost="9"), cost="0.5"), {"cost": 0.5}),
+    "a cost that is true is none": (last(usage=report(9, cost=True), cost=2), {"cost": 2.0}),
     "a cost in a string of zero": (part(choices=[], cost="0"), {"cost": 0.0, "reported": False}),
     "a cost in both": (last(usage=report(9, cost=0.5), cost=3), {"cost": 0.5}),
     "the last cost": (first(cost=1) + part(cost=2) + last(cost=None), {"cost": 2.0}),

@@ -114,7 +114,10 @@ class _Queue:
             raise StopIteration
         item = self.items.popleft()
         if isinstance(item, ChunkwireError):
-            raise item
+            try:
+                raise item
+            finally:
+                del item  # a cycle by its own traceback, which would keep the source's file open
         return item
 
 

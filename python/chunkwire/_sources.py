@@ -237,14 +237,12 @@ def _find_one(source: Any, found: Found) -> None:
     path = os.fsdecode(source)
     if os.path.isdir(path):
         _find_in_folder(path, found)
-    elif (
-        isinstance(source, str) and glob.has_magic(path) and not {"\n", "\0"} & set(path) and not os.path.lexists(path)
-    ):
-        _find_by_glob(path, found)
-    elif not os.path.lexists(path) and "\n" not in path and "\0" not in path:
-        raise FileNotFoundError(2, os.strerror(2), path)
-    else:
+    elif os.path.lexists(path) or "\n" in path or "\0" in path:
         found.sources.append(resolve(path))
+    elif isinstance(source, str) and glob.has_magic(path):
+        _find_by_glob(path, found)
+    else:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _find_by_glob(pattern: str, found: Found) -> None:

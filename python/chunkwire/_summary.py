@@ -172,9 +172,9 @@ def _coded(table: UsageTable, key: str) -> tuple[_Ints, list[Any]]:
         return table._codes(key)
     import numpy as np
 
-    days, codes = np.unique(table.created // 86400, return_inverse=True)
-    # Before the second day of 1970 there were no servers, and after the year 9999 there are no dates.
-    texts = [(_EPOCH + timedelta(day)).isoformat() if 0 < day <= _LAST_DAY else "unknown" for day in days.tolist()]
+    # Nobody sent a time before 1970, and after the year 9999 there are no dates.
+    days, codes = np.unique(np.where(table.created > 0, table.created // 86400, -1), return_inverse=True)
+    texts = [(_EPOCH + timedelta(day)).isoformat() if 0 <= day <= _LAST_DAY else "unknown" for day in days.tolist()]
     distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
     return np.array([distinct[text] for text in texts], np.int64)[codes.reshape(-1)], list(distinct)
 

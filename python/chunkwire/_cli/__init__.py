@@ -59,7 +59,7 @@ accounts for every byte.
 
 examples:
   chunkwire check log.sse
-  chunkwire check logs/ --format json | jq '.sources[] | select(.findings != [])'
+  chunkwire check logs/ --format json | jq '.sources[].findings[]'
 """
 
 
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
     usage = _command(commands, "usage", _usage.run, "token usage by model, day, source or status", _USAGE)
     usage.add_argument(
-        "--by", type=_keys, default="model", metavar="KEY[,KEY]",
+        "--by", type=_keys, default=("model",), metavar="KEY[,KEY]",
         help="group by model, day, source, status, finish_reason, or several: model,day (default: model)",
     )  # fmt: skip
     usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")

@@ -12,6 +12,7 @@ from typing import Any
 
 from chunkwire import Stats
 from chunkwire._render import Column, as_text, cell_text, fitted, printable, shortened
+from chunkwire._sources import SUFFIXES
 
 __all__ = [
     "OutputError",
@@ -46,7 +47,7 @@ def pass_over(paths: Sequence[str]) -> None:
     if paths:
         some = ", ".join(os.path.basename(path) for path in paths[:_LISTED]) + (", ..." if len(paths) > _LISTED else "")
         files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
-        note(f"passed over {files} that are no logs by their names: {some}")
+        note(f"passed over {files} (neither {', '.join(SUFFIXES[:-1])} nor {SUFFIXES[-1]}): {some}")
 
 
 def failed(failures: Sequence[tuple[str, Exception]]) -> None:
