@@ -41,7 +41,14 @@ class Read:
 
 
 def read_all(
-    sources: Any, *, strict: bool, format: str, engine: str, threads: int | None, progress: Any, on_error: str
+    sources: Any,
+    *,
+    options: dict[str, Any],
+    format: str,
+    engine: str,
+    threads: int | None,
+    progress: Any,
+    on_error: str,
 ) -> Read:
     """Finds the sources and reads them all."""
     check_format(format)
@@ -56,7 +63,7 @@ def read_all(
         raise found.failures[0][1]
 
     told = _Told(found, progress)
-    reader = _Reader(module, strict, raises, told)
+    reader = _Reader(module, options, raises, told)
     if module.__name__.endswith("._simdjson"):
         count = 1  # it holds Python's lock all the time: threads would only wait for each other
     else:
@@ -133,9 +140,9 @@ class _Told:
 class _Reader:
     """Reads sources with an engine."""
 
-    def __init__(self, module: Any, strict: bool, raises: bool, told: _Told) -> None:
+    def __init__(self, module: Any, options: dict[str, Any], raises: bool, told: _Told) -> None:
         self._module = module
-        self._strict = strict
+        self._options = options
         self._raises = raises
         self._told = told
 
@@ -198,7 +205,7 @@ class _Reader:
                 self._told.add(size)
 
             feed = counted(source, count)
-        columns, stats = self._module.usage(feed, strict=self._strict, name=source.label)
+        columns, stats = self._module.usage(feed, **self._options, name=source.label)
         if self._raises and (stats.damaged or stats.errors):
             self._raise(source, stats)
         if self._told.wanted:
@@ -209,7 +216,7 @@ class _Reader:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
             try:
-                for _ in self._module.chunks(source.feed, on_error="raise", strict=self._strict, name=source.name):
+                for _ in self._module.chunks(source.feed, on_error="raise", **self._options, name=source.name):
                     pass
             except ChunkwireError as error:
                 raise error.with_traceback(None) from None  # which would keep the file open

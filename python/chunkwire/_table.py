@@ -11,6 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 from chunkwire import _reading
+from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._stats import Stats
 from chunkwire._summary import Summary, reported_note, summarize
 
@@ -74,6 +75,7 @@ def usage(
     format: Format = "auto",
     engine: Engine = "auto",
     threads: int | None = None,
+    max_event_bytes: int = MAX_EVENT_BYTES,
     progress: Progress = None,
     on_error: OnError = "skip",
 ) -> UsageTable:
@@ -94,7 +96,7 @@ def usage(
         With "skip", damage is counted in ``stats``, and of many sources those that cannot be read are listed in
         ``failures``; if none can be read, that raises. With "raise", the first damage raises, and so does the first
         source that cannot be read.
-    strict, format, engine
+    strict, format, engine, max_event_bytes
         As for `decode`.
 
     Returns
@@ -103,7 +105,13 @@ def usage(
         Its rows are in the order of the sources, and in each source in the order in which the streams begin.
     """
     found = _reading.read_all(
-        sources, strict=strict, format=format, engine=engine, threads=threads, progress=progress, on_error=on_error
+        sources,
+        options={"strict": strict, "max_event_bytes": max_event_bytes},
+        format=format,
+        engine=engine,
+        threads=threads,
+        progress=progress,
+        on_error=on_error,
     )
     return UsageTable(_Parts(found.parts), found)
 

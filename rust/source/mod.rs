@@ -21,6 +21,8 @@ pub struct Blocks {
     pub size: u64,
     /// How many bytes were read to recognise the format, while they have not been given out.
     head: usize,
+    /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
+    left: Option<u64>,
 }
 
 impl Blocks {
@@ -41,6 +43,7 @@ impl Blocks {
         let zstd = head.starts_with(ZSTD);
         let head_length = head.len();
         let whole = io::Cursor::new(head).chain(file);
+        let left = (metadata.is_file() && !gzip && !zstd).then_some(metadata.len());
         let reader: Box<dyn Read + Send + Sync> = if gzip {
             Box::new(gzip::Members::new(io::BufReader::with_capacity(1 << 16, whole)))
         } else if zstd {
@@ -48,17 +51,18 @@ impl Blocks {
         } else {
             Box::new(whole)
         };
-        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length } })
+        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length }, left })
     }
 
     /// The next block; None at the end.
     ///
     /// # Errors
     ///
-    /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for compressed data that is cut or damaged. All that
-    /// was whole before it has been given.
+    /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for
+    /// compressed data that is cut or damaged. All that was whole before it has been given.
     pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut block = vec![0; BLOCK_BYTES];
+        let size = self.left.map_or(BLOCK_BYTES, |left| (left as usize).saturating_add(1).clamp(1 << 12, BLOCK_BYTES));
+        let mut block = vec![0; size];
         let mut length = 0;
         // One read a block, so that what a pipe has is given at once; but the four bytes that `open` looked at come
         // back as a read of their own.
@@ -72,8 +76,9 @@ impl Blocks {
             }
         }
         self.head = 0;
+        self.left = self.left.map(|left| left.saturating_sub(length as u64));
         block.truncate(length);
-        if length < BLOCK_BYTES / 2 {
+        if length < size / 2 {
             block.shrink_to_fit();
         }
         Ok((length > 0).then_some(block))
