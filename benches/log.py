@@ -1,0 +1,85 @@
+"""A log and a contender: what each way to read a log is given, and what it has to find."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from corpora import Corpus
+
+Reads = Literal["content and usage", "content", "nothing", "usage of streams"]
+Counted = tuple[int, ...]
+
+READ_SIZE = 64 << 10
+
+
+class Log:
+    """A corpus as the contenders take it. A context, for the file it may need."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.data = corpus.data
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> "Log":
+        self._folder = tempfile.TemporaryDirectory()
+        self.path.write_bytes(self.data)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder:
+            self._folder.cleanup()
+
+    @property
+    def path(self) -> Path:
+        """The log as a file."""
+        assert self._folder is not None
+        return Path(self._folder.name, "log.sse")
+
+    @cached_property
+    def events(self) -> list[bytes]:
+        """The log as a network gives it: one event, or comment, at a time."""
+        return [block for stream in self.corpus.streams for block in stream.blocks]
+
+    @cached_property
+    def responses(self) -> list[list[bytes]]:
+        """The body of each response, in blocks of 64 KiB."""
+        bodies = [b"".join(stream.blocks) for stream in self.corpus.streams]
+        return [[body[at : at + READ_SIZE] for at in range(0, len(body), READ_SIZE)] for body in bodies]
+
+    @cached_property
+    def live_responses(self) -> list[list[bytes]]:
+        """The body of each response, one event at a time."""
+        return [list(stream.blocks) for stream in self.corpus.streams]
+
+    def expected(self, reads: Reads) -> Counted:
+        """What a contender that reads so much has to find."""
+        counts = self.corpus.counts
+        match reads:
+            case "content and usage":
+                return counts.chunks, counts.content, counts.sent_tokens
+            case "content":
+                return counts.chunks, counts.content
+            case "nothing":
+                return (counts.chunks,)
+            case "usage of streams":
+                return counts.streams, counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A row of the table."""
+
+    name: str
+    reads: Reads
+    run: Callable[[Log], Counted]
+    slow: bool = False
+    """Measured on the first streams of the log only."""
+    comments: bool = True
+    """Reads a log right that has comments in it."""
+
+    def fits(self, corpus: Corpus) -> bool:
+        """Can it read that log?"""
+        return self.comments or (b"\n\n:" not in corpus.data and not corpus.data.startswith(b":"))

@@ -1,0 +1,491 @@
+"""The ways to read a log that people have, and chunkwire, each as one function: a log in, the counts of what it read.
+
+What a row reads is in its `reads`, and only rows that read the same are comparable. All that a contender could prepare
+once, as its decoder or client, is made outside the measured time; a log is in memory already, except where a row
+reads a path. Loops are written out in full, so that no contender pays for a call that another does not.
+"""
+
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import httpx
+import httpx_sse
+import msgspec
+import openai
+import orjson
+import simdjson
+from openai.types.chat import ChatCompletionChunk
+
+import chunkwire
+from log import Counted, Log, Peer, Reads
+from model import Chunk, UsageOnly
+
+EMPTY = b"\n\n"
+DATA = b"data: {"
+DONE = b"data: [DONE]"
+PREFIX = len(b"data: ")
+
+
+decode_chunk = msgspec.json.Decoder(Chunk).decode
+decode_usage = msgspec.json.Decoder(UsageOnly).decode
+simdjson_parser = simdjson.Parser()
+client = openai.OpenAI(api_key="none")
+
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def _split_dicts(log: Log, loads: Callable[[bytes], Any]) -> Counted:
+    chunks = content = tokens = 0
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            chunk = loads(event[PREFIX:])
+            chunks += 1
+            choices = chunk["choices"]
+            if choices:
+                text = choices[0].get("delta", {}).get("content")
+                if text:
+                    content += len(text)
+            usage = chunk.get("usage")
+            if usage:
+                tokens += usage["total_tokens"]
+    return chunks, content, tokens
+
+
+def split_json(log: Log) -> Counted:
+    """The standard library."""
+    return _split_dicts(log, json.loads)
+
+
+def split_orjson(log: Log) -> Counted:
+    """The fastest parser that makes dicts."""
+    return _split_dicts(log, orjson.loads)
+
+
+def split_msgspec(log: Log) -> Counted:
+    """The fastest typed parser: the one to beat."""
+    chunks = content = tokens = 0
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            chunk = decode_chunk(event[PREFIX:])
+            chunks += 1
+            choices = chunk.choices
+            if choices:
+                delta = choices[0].delta
+                if delta is not None:
+                    text = delta.content
+                    if text:
+                        content += len(text)
+            usage = chunk.usage
+            if usage is not None:
+                tokens += usage.total_tokens or 0
+    return chunks, content, tokens
+
+
+def cut_msgspec(log: Log) -> Counted:
+    """The same, with a cut that saves a copy and takes comments for a part of the data before them."""
+    chunks = content = tokens = 0
+    for data in log.data.removeprefix(DATA[:-1]).split(EMPTY + DATA[:-1]):
+        if data.startswith(b"{"):
+            chunk = decode_chunk(data)
+            chunks += 1
+            choices = chunk.choices
+            if choices:
+                delta = choices[0].delta
+                if delta is not None:
+                    text = delta.content
+                    if text:
+                        content += len(text)
+            usage = chunk.usage
+            if usage is not None:
+                tokens += usage.total_tokens or 0
+    return chunks, content, tokens
+
+
+def split_simdjson(log: Log) -> Counted:
+    """simdjson's proxies, asked for two members. They have to be gone before the parser can serve again.
+
+    `try` measured faster than `get` and `in`, which raise and catch inside.
+    """
+    parse = simdjson_parser.parse
+    chunks = content = tokens = 0
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            chunk: Any = parse(event[PREFIX:])
+            chunks += 1
+            choices = chunk["choices"]
+            if len(choices):
+                try:
+                    text = choices[0]["delta"]["content"]
+                    if text:
+                        content += len(text)
+                except KeyError:
+                    pass
+            try:
+                usage = chunk["usage"]
+                if usage is not None:
+                    tokens += usage["total_tokens"]
+            except KeyError:
+                usage = None
+            del chunk, choices, usage
+    return chunks, content, tokens
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, blocks: list[bytes]) -> None:
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._blocks)
+
+
+def _response(blocks: list[bytes]) -> httpx.Response:
+    request = httpx.Request("POST", "https://api.example.com/v1/chat/completions")
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Body(blocks), request=request)
+
+
+def _httpx_sse(responses: list[list[bytes]]) -> Counted:
+    chunks = content = tokens = 0
+    for blocks in responses:
+        for event in httpx_sse.EventSource(_response(blocks)).iter_sse():
+            if event.data != "[DONE]":
+                chunk = event.json()
+                chunks += 1
+                choices = chunk["choices"]
+                if choices:
+                    text = choices[0].get("delta", {}).get("content")
+                    if text:
+                        content += len(text)
+                usage = chunk.get("usage")
+                if usage:
+                    tokens += usage["total_tokens"]
+    return chunks, content, tokens
+
+
+def httpx_sse_json(log: Log) -> Counted:
+    """What a client without an SDK does, on blocks of 64 KiB."""
+    return _httpx_sse(log.responses)
+
+
+def httpx_sse_live(log: Log) -> Counted:
+    """The same with one event a block."""
+    return _httpx_sse(log.live_responses)
+
+
+def _openai(responses: list[list[bytes]]) -> Counted:
+    chunks = content = tokens = 0
+    for blocks in responses:
+        response: Any = _response(blocks)
+        for chunk in openai.Stream(cast_to=ChatCompletionChunk, response=response, client=client):
+            chunks += 1
+            if chunk.choices:
+                delta: Any = getattr(chunk.choices[0], "delta", None)
+                if delta is not None:
+                    text = getattr(delta, "content", None)
+                    if text:
+                        content += len(text)
+            usage = chunk.usage
+            if usage is not None:
+                tokens += usage.total_tokens
+    return chunks, content, tokens
+
+
+def openai_stream(log: Log) -> Counted:
+    """What openai-python does with a response, on blocks of 64 KiB."""
+    return _openai(log.responses)
+
+
+def openai_live(log: Log) -> Counted:
+    """The same with one event a block."""
+    return _openai(log.live_responses)
+
+
+Engine = Literal["native", "simdjson"]
+
+
+def _decode_full(source: str | bytes, engine: Engine) -> Counted:
+    chunks = content = tokens = 0
+    for chunk in chunkwire.decode(source, engine=engine):
+        chunks += 1
+        choices = chunk.choices
+        if choices:
+            delta = choices[0].delta
+            if delta is not None:
+                text = delta.content
+                if text:
+                    content += len(text)
+        usage = chunk.usage
+        if usage is not None:
+            tokens += usage.total_tokens or 0
+    return chunks, content, tokens
+
+
+def _decode_content(source: str | bytes, engine: Engine) -> Counted:
+    chunks = content = 0
+    for chunk in chunkwire.decode(source, engine=engine):
+        chunks += 1
+        text = chunk.content
+        if text:
+            content += len(text)
+    return chunks, content
+
+
+def _decode_content_and_usage(source: str | bytes, engine: Engine) -> Counted:
+    chunks = content = tokens = 0
+    for chunk in chunkwire.decode(source, engine=engine):
+        chunks += 1
+        text = chunk.content
+        if text:
+            content += len(text)
+        usage = chunk.usage
+        if usage is not None:
+            tokens += usage.total_tokens or 0
+    return chunks, content, tokens
+
+
+def _decode_nothing(source: str | bytes, engine: Engine) -> Counted:
+    chunks = 0
+    for _ in chunkwire.decode(source, engine=engine):
+        chunks += 1
+    return (chunks,)
+
+
+def _feed(log: Log, engine: Engine) -> Counted:
+    decoder = chunkwire.Decoder(engine=engine)
+    feed = decoder.feed
+    chunks = content = tokens = 0
+    for event in log.events:
+        for chunk in feed(event):
+            chunks += 1
+            choices = chunk.choices
+            if choices:
+                delta = choices[0].delta
+                if delta is not None:
+                    text = delta.content
+                    if text:
+                        content += len(text)
+            usage = chunk.usage
+            if usage is not None:
+                tokens += usage.total_tokens or 0
+    chunks += sum(1 for _ in decoder.finish())
+    return chunks, content, tokens
+
+
+# --- usage ------------------------------------------------------------------------------------------------------------
+
+
+def split_json_usage(log: Log) -> Counted:
+    """The standard library."""
+    return _split_dicts_usage(log, json.loads)
+
+
+def split_orjson_usage(log: Log) -> Counted:
+    """Every event whole."""
+    return _split_dicts_usage(log, orjson.loads)
+
+
+def _split_dicts_usage(log: Log, loads: Callable[[bytes], Any]) -> Counted:
+    streams = prompt = completion = total = 0
+    last = None
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            last = loads(event[PREFIX:]).get("usage") or last
+        elif event == DONE:
+            streams += 1
+            if last:
+                prompt += last["prompt_tokens"]
+                completion += last["completion_tokens"]
+                total += last["total_tokens"]
+                last = None
+    return streams, prompt, completion, total
+
+
+def split_msgspec_usage(log: Log) -> Counted:
+    """A Struct of usage alone: msgspec validates the rest and makes nothing of it."""
+    streams = prompt = completion = total = 0
+    last = None
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            last = decode_usage(event[PREFIX:]).usage or last
+        elif event == DONE:
+            streams += 1
+            if last is not None:
+                prompt += last.prompt_tokens
+                completion += last.completion_tokens
+                total += last.total_tokens
+                last = None
+    return streams, prompt, completion, total
+
+
+def split_simdjson_usage(log: Log) -> Counted:
+    """simdjson's proxies, asked for usage."""
+    parse = simdjson_parser.parse
+    streams = prompt = completion = total = 0
+    last = None
+    for event in log.data.split(EMPTY):
+        if event.startswith(DATA):
+            chunk: Any = parse(event[PREFIX:])
+            try:
+                usage = chunk["usage"]
+                if usage is not None:
+                    last = usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
+            except KeyError:
+                usage = None
+            del chunk, usage
+        elif event == DONE:
+            streams += 1
+            if last is not None:
+                prompt += last[0]
+                completion += last[1]
+                total += last[2]
+                last = None
+    return streams, prompt, completion, total
+
+
+def prefilter_orjson_usage(log: Log) -> Counted:
+    """Only events with the letters of usage in them are parsed; nothing else is looked at, so nothing is validated."""
+    streams = prompt = completion = total = 0
+    last = None
+    for event in log.data.split(EMPTY):
+        if b'"usage":{' in event or b'"usage": {' in event:
+            last = orjson.loads(event[PREFIX:])["usage"]
+        elif event == DONE:
+            streams += 1
+            if last is not None:
+                prompt += last["prompt_tokens"]
+                completion += last["completion_tokens"]
+                total += last["total_tokens"]
+                last = None
+    return streams, prompt, completion, total
+
+
+def search_orjson_usage(log: Log) -> Counted:
+    """The log is searched as a whole: the least that one can do, and right only where all is as expected."""
+    data = log.data
+    find, rfind = data.find, data.rfind
+    streams = data.count(EMPTY + DONE + EMPTY)
+    prompt = completion = total = 0
+    last = None
+    before = 0
+    for letters in (b'"usage":{', b'"usage": {'):
+        at = find(letters)
+        while at >= 0:
+            start, end = rfind(b"\n", 0, at) + 1, find(EMPTY, at)
+            usage = orjson.loads(data[start + PREFIX : end])["usage"]
+            if last is not None and find(EMPTY + DONE, before, at) >= 0:
+                prompt += last["prompt_tokens"]
+                completion += last["completion_tokens"]
+                total += last["total_tokens"]
+            last, before = usage, at
+            at = find(letters, end)
+        if last is not None:
+            prompt += last["prompt_tokens"]
+            completion += last["completion_tokens"]
+            total += last["total_tokens"]
+            last = None
+    return streams, prompt, completion, total
+
+
+def chunkwire_usage(source: str | bytes, engine: Engine) -> Counted:
+    """Columns of the token counts, summed."""
+    usage = chunkwire.usage(source, engine=engine)
+    return (
+        len(usage),
+        int(usage.prompt_tokens.sum()),
+        int(usage.completion_tokens.sum()),
+        int(usage.total_tokens.sum()),
+    )
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+BASELINE = "split + msgspec, typed"
+BOLDEST = "split without comments + msgspec, typed"
+USAGE_BASELINES = ("split + msgspec, usage only", "split + search each + orjson")
+
+
+FULL: Reads = "content and usage"
+COLUMNS: Reads = "usage of streams"
+
+
+def _engines() -> list[tuple[Engine, str]]:
+    """The engines there are, each with what its rows' names end with."""
+    native: list[tuple[Engine, str]] = [("native", "")] if importlib.util.find_spec("chunkwire._native") else []
+    return [*native, ("simdjson", ", engine simdjson")]
+
+
+def _decode_rows(engine: Engine, mark: str) -> list[Peer]:
+    def path(log: Log) -> Counted:
+        return _decode_full(str(log.path), engine)
+
+    def path_short(log: Log) -> Counted:
+        return _decode_content_and_usage(str(log.path), engine)
+
+    def full(log: Log) -> Counted:
+        return _decode_full(log.data, engine)
+
+    def content(log: Log) -> Counted:
+        return _decode_content(log.data, engine)
+
+    def nothing(log: Log) -> Counted:
+        return _decode_nothing(log.data, engine)
+
+    slow = engine != "native"
+    return [
+        Peer(f"chunkwire decode(path){mark}", FULL, path, slow),
+        Peer(f"chunkwire decode(bytes){mark}", FULL, full, slow),
+        Peer(f"chunkwire decode(path), .content{mark}", FULL, path_short, slow),
+        Peer(f"chunkwire decode(bytes), .content{mark}", "content", content, slow),
+        Peer(f"chunkwire decode(bytes){mark}", "nothing", nothing, slow),
+    ]
+
+
+def _live_row(engine: Engine, mark: str) -> Peer:
+    def feed(log: Log) -> Counted:
+        return _feed(log, engine)
+
+    return Peer(f"chunkwire Decoder.feed{mark}", FULL, feed, slow=True)
+
+
+def _usage_rows(engine: Engine, mark: str) -> list[Peer]:
+    def path(log: Log) -> Counted:
+        return chunkwire_usage(str(log.path), engine)
+
+    def data(log: Log) -> Counted:
+        return chunkwire_usage(log.data, engine)
+
+    slow = engine != "native"
+    return [
+        Peer(f"chunkwire usage(path){mark}", COLUMNS, path, slow),
+        Peer(f"chunkwire usage(bytes){mark}", COLUMNS, data, slow),
+    ]
+
+
+DECODE = [
+    Peer("split + json", FULL, split_json),
+    Peer("split + orjson", FULL, split_orjson),
+    Peer(BASELINE, FULL, split_msgspec),
+    Peer(BOLDEST, FULL, cut_msgspec, comments=False),
+    Peer("split + pysimdjson, lazy", FULL, split_simdjson),
+    Peer("httpx-sse + json", FULL, httpx_sse_json, slow=True),
+    Peer("openai Stream", FULL, openai_stream, slow=True),
+    *(row for engine, mark in _engines() for row in _decode_rows(engine, mark)),
+]
+
+LIVE = [
+    Peer("httpx-sse + json", FULL, httpx_sse_live, slow=True),
+    Peer("openai Stream", FULL, openai_live, slow=True),
+    *(_live_row(engine, mark) for engine, mark in _engines()),
+]
+
+USAGE = [
+    Peer("split + json", COLUMNS, split_json_usage),
+    Peer("split + orjson", COLUMNS, split_orjson_usage),
+    Peer(USAGE_BASELINES[0], COLUMNS, split_msgspec_usage),
+    Peer("split + pysimdjson, lazy", COLUMNS, split_simdjson_usage),
+    Peer(USAGE_BASELINES[1], COLUMNS, prefilter_orjson_usage),
+    Peer("search all + orjson", COLUMNS, search_orjson_usage),
+    *(row for engine, mark in _engines() for row in _usage_rows(engine, mark)),
+]

@@ -1,0 +1,317 @@
+"""All contenders on all corpora in turns, as tables: `python benches/run.py [--size MB] [--rust] [--write]`.
+
+Everything runs in this one process. Each contender's counts are checked first; then each runs once a round, one after
+the other, so that a noisy moment hits all alike, and its best round counts. The measure is the CPU time of the process.
+`--write` puts the tables into `benches/README.md`, with the machine, the versions, the command and the commit.
+"""
+
+import argparse
+import gc
+import importlib.metadata
+import math
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import corpora
+import peers
+from corpora import Corpus
+from log import Log, Peer
+
+HERE = Path(__file__).resolve().parent
+PACKAGES = (
+    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "openai", "pydantic",
+)  # fmt: skip
+
+
+@dataclass
+class Result:
+    """The best of a contender's rounds on a log."""
+
+    chunks: int
+    size: int
+    cpu: float = math.inf
+    wall: float = math.inf
+
+    @property
+    def micros(self) -> float:
+        """Microseconds of CPU a chunk."""
+        return self.cpu / self.chunks * 1e6
+
+    @property
+    def speed(self) -> float:
+        """Megabytes a second of CPU."""
+        return self.size / self.cpu / 1e6
+
+    def add(self, cpu: float, wall: float) -> None:
+        """One more round."""
+        self.cpu = min(self.cpu, cpu)
+        self.wall = min(self.wall, wall)
+
+
+Row = tuple[str, str]
+"""A contender's name, and what it reads."""
+Results = dict[Row, dict[str, Result]]
+"""By row, then by corpus."""
+
+
+def measure(corpus: Corpus, jobs: Sequence[list[Peer]], rounds: int, slow_chunks: int, into: Sequence[Results]) -> None:
+    """Runs the contenders of all jobs on a corpus, in turns."""
+    with Log(corpus) as whole, Log(corpus.head(slow_chunks)) as head:
+        turns: list[tuple[Peer, Log, Result]] = []
+        for peers_of_job, results in zip(jobs, into, strict=True):
+            for peer in peers_of_job:
+                log = head if peer.slow else whole
+                if peer.fits(log.corpus):
+                    check(peer, log)
+                    result = Result(log.corpus.counts.chunks, len(log.data))
+                    results.setdefault((peer.name, peer.reads), {})[corpus.name] = result
+                    turns.append((peer, log, result))
+        for _ in range(rounds):
+            for peer, log, result in turns:
+                gc.collect()
+                wall, cpu = time.perf_counter(), time.process_time()
+                peer.run(log)
+                result.add(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def check(peer: Peer, log: Log) -> None:
+    """A contender that finds something else than the log holds measures something else."""
+    counted, expected = peer.run(log), log.expected(peer.reads)
+    if counted != expected:
+        sys.exit(f"{peer.name} ({peer.reads}) on {log.corpus.name}: counted {counted}, not {expected}")
+
+
+def measure_limits(corpus: Corpus, rounds: int, results: Results) -> None:
+    """What no decoder can beat: to look at each byte once."""
+
+    def children() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    def read(log: Log) -> int:
+        buffer = bytearray(1 << 20)
+        lines = 0
+        with open(log.path, "rb", buffering=0) as file:
+            while size := file.readinto(buffer):
+                lines += buffer.count(b"\n", 0, size)
+        return lines
+
+    def wc(log: Log) -> int:
+        return int(subprocess.run(["wc", "-l", log.path], check=True, capture_output=True).stdout.split()[0])
+
+    counters: dict[str, tuple[Callable[[Log], int], Callable[[], float]]] = {
+        "bytes.count(newline)": (lambda log: log.data.count(b"\n"), time.process_time),
+        "read in 1 MiB blocks + count": (read, time.process_time),
+    }
+    if shutil.which("wc"):
+        counters["wc -l"] = (wc, children)
+    with Log(corpus) as log:
+        for _ in range(rounds):
+            for name, (count, clock) in counters.items():
+                wall, cpu = time.perf_counter(), clock()
+                lines = count(log)
+                cpu, wall = clock() - cpu, time.perf_counter() - wall
+                if lines != log.data.count(b"\n"):
+                    sys.exit(f"{name} on {corpus.name}: counted {lines} lines")
+                row = results.setdefault((name, "line ends"), {})
+                row.setdefault(corpus.name, Result(corpus.counts.chunks, len(log.data))).add(max(cpu, 1e-9), wall)
+
+
+def table(results: Results, names: Sequence[str], baselines: Sequence[str] = ()) -> str:
+    """Results as a Markdown table; each cell ends with how many times faster than the baselines it is,
+    if it reads what they read."""
+    base = [(row[1], cells) for baseline in baselines for row, cells in results.items() if row[0] == baseline]
+    lines = [["contender", "reads", *names, "wall / CPU"]]
+    for (name, reads), cells in results.items():
+        line = [name, reads]
+        for corpus in names:
+            result = cells.get(corpus)
+            if result is None:
+                line.append("-")
+                continue
+            ratios = [f"{each[corpus].micros / result.micros:.2f}x" for same, each in base if same == reads]
+            cell = f"{result.speed:,.0f} MB/s, {result.micros:.{2 if result.micros > 0.1 else 3}f} µs"
+            line.append(", ".join([cell, " / ".join(ratios)]) if ratios else cell)
+        ratio = sum(result.wall for result in cells.values()) / sum(result.cpu for result in cells.values())
+        lines.append([*line, f"{ratio:.2f}"])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def machine() -> str:
+    """The processor, as lscpu names it, and how many of it."""
+    model = platform.processor() or platform.machine()
+    if shutil.which("lscpu"):
+        told = subprocess.run(["lscpu"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}).stdout
+        fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        model = fields.get("Model name", model).strip()
+        caches = [f"{key.split()[0]} {fields[key].strip()}" for key in ("L2 cache", "L3 cache") if key in fields]
+        model = ", ".join([model, f"{os.cpu_count()} cores", *caches])
+    return f"{model}; {platform.system()} {platform.release()}"
+
+
+def versions() -> str:
+    """Python, Rust and every package that takes part."""
+    found = [f"{platform.python_implementation()} {platform.python_version()}"]
+    if shutil.which("rustc"):
+        found.append(" ".join(subprocess.run(["rustc", "-V"], capture_output=True, text=True).stdout.split()[:2]))
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{package} (from the source tree)")
+    return ", ".join(found)
+
+
+def commit() -> str:
+    """The commit that is measured, and whether it is that alone."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True).stdout.strip()
+
+    if not shutil.which("git") or not (name := git("rev-parse", "--short=12", "HEAD")):
+        return "unknown"
+    return name + (" with changes" if git("status", "--porcelain", "--", "..", ":!README.md") else "")
+
+
+def rust_table() -> str:
+    """What `cargo bench` prints about the core alone."""
+    if not shutil.which("cargo"):
+        return ""
+    run = subprocess.run(["cargo", "bench", "--bench", "careful"], cwd=HERE.parent, capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(run.stderr)
+    return run.stdout.strip("\n")
+
+
+def summary(decode: Results, usage: Results, names: Sequence[str]) -> str:
+    """The claims that the tables bear, in numbers."""
+
+    def span(results: Results, row: Row, baseline: str) -> str:
+        cells = next((cells for (name, _), cells in results.items() if name == baseline), {})
+        ratios = [cells[name].micros / results[row][name].micros for name in names if name in cells]
+        if not ratios:
+            return f"(not measured against {baseline})"
+        return f"{min(ratios):.2f} to {max(ratios):.2f} times as fast as {baseline}"
+
+    full: Row = ("chunkwire decode(path)", "content and usage")
+    engine = "" if full in decode else ", engine simdjson"
+    short = (f"{full[0]}, .content{engine}", full[1])
+    columns = (f"chunkwire usage(path){engine}", "usage of streams")
+    return "\n".join(
+        [
+            "- Iterating `chunkwire.decode(path)` and reading `choices[0].delta.content` and `usage` of each chunk is",
+            f"  {span(decode, (full[0] + engine, full[1]), peers.BASELINE)}, which gets bytes in memory,",
+            f"  and {span(decode, (full[0] + engine, full[1]), peers.BOLDEST)}, where that can read the log;",
+            f"  with `chunk.content` in place of the choices {span(decode, short, peers.BASELINE)},",
+            f"  and {span(decode, short, peers.BOLDEST)}.",
+            f"- `chunkwire.usage(path)` is {span(usage, columns, peers.USAGE_BASELINES[0])},",
+            f"  {span(usage, columns, peers.USAGE_BASELINES[1])}.",
+        ]
+    )
+
+
+ABOUT = """\
+# Benchmarks
+
+`corpora.py` makes logs with known counts, `peers.py` has one function for each way to read them, `run.py` runs all of
+them in turns and wrote this page; `careful.rs` measures the core without Python. `test_decode.py` and `test_usage.py`
+are the same contenders under pytest-benchmark: `pytest benches`, or `pytest benches --benchmark-disable` to check no
+more than their counts.
+
+```sh
+pip install '.[bench]' && python benches/run.py --write
+```
+
+## How this was measured
+
+- Machine: {machine}
+- Versions: {versions}
+- Commit: {commit}
+- Command: `{command}`
+
+One process; every contender's counts are checked first; then {rounds} rounds in turns, of which the best counts. Times
+are CPU time of the process (`wall / CPU` says how much longer it took by the clock on the wall). MB/s are 10^6 bytes of
+log, µs are for each chunk, and `x` is how many times faster than the baseline a row is. The peers get bytes that are in
+memory already; only the rows with a path read a file too, from a warm cache. Slow contenders run on the first
+{slow_chunks:,} chunks or a little more.
+
+What a row reads is in its second column, and only equal ones compare: "content and usage" is
+`choices[0].delta.content` and `usage.total_tokens` of every chunk. chunkwire validates every event whole, whatever is
+read, and accounts for every byte; for usage it finds the streams by their ids. The peers' loops cut at empty lines,
+trust that an event is one line of data, and end a stream at `[DONE]`; the rows that search look at nothing but usage.
+
+| corpus | bytes | chunks | streams | |
+|---|---|---|---|---|
+{corpora}"""
+
+
+def page(sections: Sequence[tuple[str, str]], made: Sequence[Corpus], **about: object) -> str:
+    """The README of this folder."""
+    rows = ""
+    for corpus in made:
+        counts = corpus.counts
+        what = corpora.WHAT[corpus.name] + (f" ({corpus.note})" if corpus.note else "")
+        rows += f"| {corpus.name} | {len(corpus.data):,} | {counts.chunks:,} | {counts.streams:,} | {what} |\n"
+    head = ABOUT.format(machine=machine(), versions=versions(), commit=commit(), corpora=rows, **about)
+    return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections)
+
+
+def main() -> None:
+    """Measures, prints, and writes if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=float, default=20, metavar="MB", help="of each corpus (default 20)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of which the best counts (default 5)")
+    parser.add_argument("--corpus", action="append", choices=corpora.names(), help="only this one; may be repeated")
+    parser.add_argument("--slow-chunks", type=int, default=2000, metavar="N", help="for slow contenders (default 2000)")
+    parser.add_argument("--rust", action="store_true", help="run cargo bench too, and append its table")
+    parser.add_argument("--write", action="store_true", help="write benches/README.md")
+    options = parser.parse_args()
+
+    decode, live, usage, limits = Results(), Results(), Results(), Results()
+    made: list[Corpus] = []
+    for name in options.corpus or corpora.names():
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        corpus = corpora.make(name, round(options.size * 1e6))
+        jobs = (peers.DECODE, peers.LIVE, peers.USAGE)
+        measure(corpus, jobs, options.rounds, options.slow_chunks, (decode, live, usage))
+        measure_limits(corpus, options.rounds, limits)
+        made.append(corpus)
+    names = [corpus.name for corpus in made]
+    sections = [
+        ("In short", summary(decode, usage, names)),
+        ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + table(decode, names, [peers.BASELINE])),
+        ("Live: one event a call", "x: against openai Stream.\n\n" + table(live, names, ["openai Stream"])),
+        (
+            "Usage of a log",
+            f"x: against {peers.USAGE_BASELINES[0]} / {peers.USAGE_BASELINES[1]}.\n\n"
+            + table(usage, names, peers.USAGE_BASELINES),
+        ),
+        (
+            "The limit",
+            "To look for line ends and do nothing else; µs are for each chunk of the log here too. "
+            "(`wc` includes the start of its process.)\n\n" + table(limits, names),
+        ),
+    ]
+    if options.rust and (text := rust_table()):
+        sections.append(("The core without Python", f"`cargo bench --bench careful`:\n\n```text\n{text}\n```"))
+    print("\n\n".join(f"## {title}\n\n{text}" for title, text in sections))
+    if options.write:
+        recorded = ["CHUNKWIRE_STREAMS=..."] if "recorded" in names else []
+        command = " ".join([*recorded, "python benches/run.py", *sys.argv[1:]])
+        text = page(sections, made, command=command, rounds=options.rounds, slow_chunks=options.slow_chunks)
+        (HERE / "README.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
