@@ -271,7 +271,7 @@ def main() -> None:
     """Measures, prints, and writes if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=float, default=20, metavar="MB", help="of each corpus (default 20)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of which the best counts (default 5)")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of which the best counts (default 10)")
     parser.add_argument("--corpus", action="append", choices=corpora.names(), help="only this one; may be repeated")
     parser.add_argument("--slow-chunks", type=int, default=2000, metavar="N", help="for slow contenders (default 2000)")
     parser.add_argument("--rust", action="store_true", help="run cargo bench too, and append its table")
