@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -461,3 +462,39 @@ def test_stats_are_those_of_what_was_read(engine: str) -> None:
     assert early.damages == []
     assert decoder.stats.chunks == 2
     assert decoder.stats.damaged == 1
+
+
+def test_an_iterator_that_several_threads_share(engine: str) -> None:
+    """Whoever comes while another is served is told so; nothing is lost, nothing is given twice."""
+    log = b"".join(event(chunk_json(created=number)) for number in range(5000))
+    chunks = chunkwire.decode(log, engine=engine)
+    given: list[int | None] = []
+    refusals: list[ValueError] = []
+
+    def work() -> None:
+        while True:
+            try:
+                given.append(next(chunks).created)
+            except StopIteration:
+                return
+            except ValueError as error:
+                refusals.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for number in given if number is not None) == list(range(5000))
+    assert all("already in use" in str(error) for error in refusals)
+
+
+def test_a_source_that_asks_for_what_is_made_of_it(engine: str) -> None:
+    def source() -> Iterator[bytes]:
+        yield event(chunk_json())
+        next(chunks)
+
+    chunks = chunkwire.decode(source(), engine=engine)
+    assert next(chunks).id == "c1"
+    with pytest.raises(ValueError, match="already in use, by another thread or by its own source"):
+        next(chunks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any, Protocol
 
 from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
@@ -343,6 +344,20 @@ def _queue_for(on_error: str, source: str | None) -> _Queue:
     return _Queue(source, raises=on_error == "raise")
 
 
+class _InUse:
+    """Refuses a second user while there is one: another thread, or a source that asks for what is made of it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise ValueError("already in use, by another thread or by its own source")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class _Items:
     """The chunks or events of a source. A block is pulled only when all of the earlier ones has been given out."""
 
@@ -352,11 +367,18 @@ class _Items:
         self._at = 0  # how much of the block is decoded
         self._events = events
         self._queue = queue
+        self._lock = _InUse()
 
     def __iter__(self) -> _Items:
         return self
 
     def __next__(self) -> Any:
+        if not self._queue.items:
+            with self._lock:
+                self._fill()
+        return self._queue.pop()
+
+    def _fill(self) -> None:
         while not self._queue.items:
             if self._at < len(self._block):
                 piece = self._block[self._at : self._at + _PIECE_BYTES]
@@ -367,7 +389,6 @@ class _Items:
             else:
                 self._block, self._at = b"", 0
                 self._pull(self._blocks)
-        return self._queue.pop()
 
     def _pull(self, blocks: Iterator[bytes]) -> None:
         try:
@@ -411,19 +432,23 @@ class Decoder:
         self._queue = _queue_for(on_error, source)
         self._events = _ChunkReader(self._queue, strict, max_event_bytes, source)
         self._finished = False
+        self._lock = _InUse()
 
     def feed(self, data: Any) -> Iterator[Any]:
         """Takes bytes; iterate the result for the chunks that they complete."""
         if self._finished:
             raise ValueError("feed() after finish()")
-        self._events.feed(as_bytes(data))
+        block = as_bytes(data)
+        with self._lock:
+            self._events.feed(block)
         return _Drain(self._queue)
 
     def finish(self) -> Iterator[Any]:
         """Tells the end of the source; iterate the result for the chunks that are left."""
         if not self._finished:
             self._finished = True
-            self._events.finish()
+            with self._lock:
+                self._events.finish()
         return _Drain(self._queue)
 
     @property

@@ -1,11 +1,19 @@
 //! Damage and counts as the Python classes of `chunkwire._errors` and `chunkwire._stats`.
 
+use pyo3::PyClass;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::False;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAny, PyDict};
 
 use crate::decoder::Stats;
 use crate::error::{Damage, Place};
+
+/// Asks for the state of an iterator, which somebody else may be using: another thread, or its own source.
+pub fn borrow<'py, T: PyClass<Frozen = False>>(object: &Bound<'py, T>) -> PyResult<PyRefMut<'py, T>> {
+    object.try_borrow_mut().map_err(|_| PyValueError::new_err("already in use, by another thread or by its own source"))
+}
 
 /// A class of the Python package, imported once.
 fn class<'py>(

@@ -123,23 +123,8 @@ impl Events {
             offset: frame.place.offset,
         })
     }
-}
 
-#[pymethods]
-impl Events {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
-    }
-
-    fn __clear__(&mut self) {
-        self.feed = None;
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Event>> {
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Event>> {
         loop {
             if let Some(block) = self.block.clone() {
                 let input = (*block).as_ref();
@@ -176,18 +161,38 @@ impl Events {
             }
         }
     }
+}
+
+#[pymethods]
+impl Events {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+    }
+
+    fn __clear__(&mut self) {
+        self.feed = None;
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Event>> {
+        errors::borrow(slf)?.next(slf.py())
+    }
 
     /// What was counted so far.
     #[getter]
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let counts = self.framer.counts();
-        let mut stats = self.stats.clone();
-        stats.bytes = self.framer.consumed();
-        stats.events = self.framer.events();
+    fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let events = errors::borrow(slf)?;
+        let counts = events.framer.counts();
+        let mut stats = events.stats.clone();
+        stats.bytes = events.framer.consumed();
+        stats.events = events.framer.events();
         stats.comments = counts.comments;
         stats.comment_bytes += counts.comment_bytes;
         stats.skipped_bytes += counts.skipped_bytes;
         stats.damaged_bytes += counts.dropped_bytes;
-        errors::stats(py, &stats, self.settings.source.as_ref())
+        errors::stats(slf.py(), &stats, events.settings.source.as_ref())
     }
 }

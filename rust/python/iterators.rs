@@ -5,6 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::block::{Block, Feed, Next};
+use super::errors::borrow;
 use super::events::Events;
 use super::pipeline::{Pipeline, Settings};
 use super::views::Chunk;
@@ -30,7 +31,19 @@ impl Chunks {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Chunk>> {
+        borrow(slf)?.next(slf.py())
+    }
+
+    /// What was counted so far.
+    #[getter]
+    fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        borrow(slf)?.pipeline.stats(slf.py())
+    }
+}
+
+impl Chunks {
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
         loop {
             if let Some(chunk) = self.pipeline.next(py)? {
                 return Ok(Some(chunk));
@@ -53,12 +66,6 @@ impl Chunks {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// What was counted so far.
-    #[getter]
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.pipeline.stats(py)
     }
 }
 
@@ -113,7 +120,7 @@ impl Decoder {
     /// Takes bytes; iterate the result for the chunks that they complete.
     fn feed(&self, data: &Bound<'_, PyAny>) -> PyResult<Py<Drain>> {
         let py = data.py();
-        let mut drain = self.pipeline.bind(py).try_borrow_mut()?;
+        let mut drain = borrow(self.pipeline.bind(py))?;
         if drain.ending {
             return Err(PyValueError::new_err("feed() after finish()"));
         }
@@ -123,14 +130,14 @@ impl Decoder {
 
     /// Tells the end of the source; iterate the result for the chunks that are left.
     fn finish(&self, py: Python<'_>) -> PyResult<Py<Drain>> {
-        self.pipeline.bind(py).try_borrow_mut()?.ending = true;
+        borrow(self.pipeline.bind(py))?.ending = true;
         Ok(self.pipeline.clone_ref(py))
     }
 
     /// What was counted so far.
     #[getter]
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.pipeline.bind(py).try_borrow()?.pipeline.stats(py)
+        borrow(self.pipeline.bind(py))?.pipeline.stats(py)
     }
 }
 
@@ -148,15 +155,16 @@ impl Drain {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Chunk>> {
+        let (mut drain, py) = (borrow(slf)?, slf.py());
         loop {
-            if let Some(chunk) = self.pipeline.next(py)? {
+            if let Some(chunk) = drain.pipeline.next(py)? {
                 return Ok(Some(chunk));
             }
-            if !self.ending || self.pipeline.is_finished() {
+            if !drain.ending || drain.pipeline.is_finished() {
                 return Ok(None);
             }
-            self.pipeline.finish();
+            drain.pipeline.finish();
         }
     }
 }
