@@ -105,6 +105,10 @@ pub trait Sink {
     fn server_error(&mut self, place: Place, body: Body<'_>);
     /// Damage; the decoder has counted it.
     fn damage(&mut self, damage: &Damage);
+    /// Is it time to stop and empty the sink?
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// What became of an event; decides to which count its bytes go.
@@ -139,7 +143,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes `input[*at..]` until all of it is consumed or `limit` events have been found, and moves `at`. Returns
+    /// Decodes `input[*at..]` until all of it is consumed `limit` events have been found or the sink is full, and moves `at`. Returns
     /// true if there may be more in this input. Call it with the next piece only after it returned false.
     pub fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
         for _ in 0..limit {
@@ -150,6 +154,9 @@ impl Decoder {
             }
             let Some(frame) = frame else { return false };
             self.event(&frame, input, false, sink);
+            if sink.is_full() {
+                break;
+            }
         }
         true
     }

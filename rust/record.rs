@@ -7,6 +7,10 @@ use crate::chunk::{Doc, Node};
 use crate::decoder::{Body, Found, Sink};
 use crate::error::{Damage, Place};
 
+/// A batch of more nodes is full: events can be large, and a batch is not to be as large as many of them. What one
+/// large event grew is not kept for the next.
+const USUAL_NODES: usize = 1 << 16;
+
 /// Where a document's text is.
 #[derive(Clone, Copy, Debug)]
 struct Span {
@@ -98,6 +102,10 @@ impl Sink for Builder {
         self.items.push(Item::Chunk(record));
     }
 
+    fn is_full(&self) -> bool {
+        self.nodes.len() >= USUAL_NODES
+    }
+
     fn done(&mut self, _: Place) {}
 
     fn server_error(&mut self, place: Place, body: Body<'_>) {
@@ -144,7 +152,9 @@ impl<B: AsRef<[u8]>> Batch<B> {
     pub fn recycle(self) -> Builder {
         let Self { mut own, mut nodes, mut items, .. } = self;
         own.clear();
+        own.shrink_to(USUAL_NODES);
         nodes.clear();
+        nodes.shrink_to(2 * USUAL_NODES);
         items.clear();
         Builder { own, nodes, items }
     }

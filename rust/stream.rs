@@ -13,6 +13,9 @@ use crate::error::{Damage, Kind, Place};
 /// At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 const MAX_OPEN: usize = 4096;
 
+/// How many nodes are kept for the next event.
+const USUAL_NODES: usize = 1 << 16;
+
 /// Texts that repeat from row to row, each kept once.
 #[derive(Default)]
 pub struct Categories {
@@ -518,6 +521,8 @@ impl Sink for Tracker {
         self.add(row, &members, found.place);
         self.nodes = nodes;
         self.nodes.clear();
+        // What one huge event grew goes back; the usual size stays.
+        self.nodes.shrink_to(USUAL_NODES);
     }
 
     fn done(&mut self, place: Place) {

@@ -313,3 +313,17 @@ fn recorded_streams_are_told_and_counted_the_same_for_every_split() {
         }
     }
 }
+
+/// A batch is bounded by its nodes, too: a few large events fill it long before their number does.
+#[test]
+fn a_batch_of_large_events_is_soon_full() {
+    let event = format!("data: {{\"choices\":[{}0]}}\n\n", "0,".repeat(1 << 17));
+    let source = event.repeat(3);
+    let (mut decoder, mut at) = (Decoder::new(Options::default()), 0);
+    for number in 1..=3 {
+        let mut batch = Builder::default();
+        assert!(decoder.decode(source.as_bytes(), &mut at, 1000, &mut batch));
+        assert_eq!((batch.build(source.as_bytes()).items().len(), at), (1, number * event.len()));
+    }
+    assert!(!decoder.decode(source.as_bytes(), &mut at, 1000, &mut Builder::default()));
+}
