@@ -26,11 +26,13 @@ pub struct Options {
     pub max_event_bytes: usize,
     /// The most digits that an integer may have, 0 for no limit.
     pub max_int_digits: usize,
+    /// Match events against the shapes of earlier ones; false only to test the careful parser alone.
+    pub shapes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { strict: false, max_event_bytes: MAX_EVENT_BYTES, max_int_digits: 4300 }
+        Self { strict: false, max_event_bytes: MAX_EVENT_BYTES, max_int_digits: 4300, shapes: true }
     }
 }
 
@@ -67,6 +69,15 @@ impl Stats {
             self.damages.push(damage.clone());
         }
     }
+}
+
+/// How many chunks went which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// Matched against a shape.
+    pub shape: u64,
+    /// Read by the careful parser.
+    pub careful: u64,
 }
 
 /// An event whose data is JSON that is worth having: its nodes are the last of [`Sink::nodes`].
@@ -189,6 +200,12 @@ impl Decoder {
         stats.skipped_bytes += counts.skipped_bytes;
         stats.damaged_bytes += counts.dropped_bytes;
         stats
+    }
+
+    /// How many chunks went which way so far.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths { shape: 0, careful: self.stats.chunks }
     }
 
     /// Counts a damage that a later room found.

@@ -65,8 +65,17 @@ impl Settings {
             return Err(PyValueError::new_err(format!("max_event_bytes must be between 1 and {most}")));
         }
         let max_int_digits = py.import("sys")?.call_method0("get_int_max_str_digits")?.extract()?;
-        Ok(Self { raise, options: decoder::Options { strict, max_event_bytes, max_int_digits }, source })
+        Ok(Self {
+            raise,
+            options: decoder::Options { strict, max_event_bytes, max_int_digits, shapes: shapes_are_on() },
+            source,
+        })
     }
+}
+
+/// `CHUNKWIRE_SHAPES=0` leaves every event to the careful parser: for tests, which compare the two ways.
+fn shapes_are_on() -> bool {
+    std::env::var_os("CHUNKWIRE_SHAPES").is_none_or(|value| value != "0")
 }
 
 // Signatures can show Python a default only where it is written out.
