@@ -4,6 +4,9 @@
 //! [`Sink`] what it found, in the order of the source. Batches of records ([`crate::record`]) and usage rows
 //! ([`crate::stream`]) are sinks.
 
+use std::sync::Arc;
+
+use crate::chunk::shape::{Shapes, Span, Template};
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
 use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
@@ -95,6 +98,30 @@ pub struct Found<'a> {
     pub first_node: usize,
 }
 
+/// A chunk that matched a shape: see [`Doc::shaped`].
+#[derive(Clone, Copy, Debug)]
+pub struct Shaped<'a> {
+    /// The event.
+    pub place: Place,
+    /// Its data.
+    pub text: &'a [u8],
+    /// Where the data lies in the input, if it does; else it does not outlive the call.
+    pub at: Option<usize>,
+    /// The template.
+    pub template: &'a Arc<Template>,
+    /// What fills its holes.
+    pub spans: &'a [Span],
+}
+
+impl<'a> Shaped<'a> {
+    /// The document.
+    #[inline]
+    #[must_use]
+    pub fn doc(&self) -> Doc<'a> {
+        Doc::shaped(self.text, self.template, self.spans)
+    }
+}
+
 /// The body of an error that the server sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
@@ -110,6 +137,14 @@ pub trait Sink {
     fn nodes(&mut self) -> &mut Vec<Node>;
     /// A chunk.
     fn chunk(&mut self, found: Found<'_>);
+    /// A chunk that matched a shape. A sink that does not care for shapes gets it as any other.
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        let nodes = self.nodes();
+        let first_node = nodes.len();
+        nodes.extend(shaped.doc().nodes());
+        let Shaped { place, text, at, .. } = shaped;
+        self.chunk(Found { place, text, at, raw: None, first_node });
+    }
     /// `[DONE]`.
     fn done(&mut self, place: Place);
     /// An error that the server sent; the decoder has counted it.
@@ -139,6 +174,12 @@ pub struct Decoder {
     stats: Stats,
     /// What the last event was: late bytes of its block go there.
     last: Outcome,
+    /// Made when there is a chunk to learn from.
+    shapes: Option<Box<Shapes>>,
+    /// The offset of an event that no shape matched, so that it is not tried again.
+    missed: u64,
+    /// How many chunks matched a shape.
+    matched: u64,
 }
 
 impl Decoder {
@@ -151,13 +192,21 @@ impl Decoder {
             options: Options { max_event_bytes, ..options },
             stats: Stats::default(),
             last: Outcome::KeepAlive,
+            shapes: None,
+            missed: u64::MAX,
+            matched: 0,
         }
     }
 
     /// Decodes `input[*at..]` until all of it is consumed `limit` events have been found or the sink is full, and moves `at`. Returns
     /// true if there may be more in this input. Call it with the next piece only after it returned false.
     pub fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
-        for _ in 0..limit {
+        let mut left = limit;
+        while left > 0 {
+            self.match_events(input, at, &mut left, sink);
+            if left == 0 || sink.is_full() {
+                break;
+            }
             let frame = self.framer.next(input, at);
             let late = self.framer.take_late_bytes();
             if late > 0 {
@@ -165,11 +214,58 @@ impl Decoder {
             }
             let Some(frame) = frame else { return false };
             self.event(&frame, input, false, sink);
+            left -= 1;
             if sink.is_full() {
                 break;
             }
         }
         true
+    }
+
+    /// The way of most events: those in a row that are one `data:` line and a blank one, and match a shape. (Nearly
+    /// every stream ends its lines with LF, the others with CRLF.)
+    #[inline]
+    fn match_events<S: Sink>(&mut self, input: &[u8], at: &mut usize, left: &mut usize, sink: &mut S) {
+        let Some(shapes) = &mut self.shapes else { return };
+        if !self.framer.is_between_blocks() {
+            return;
+        }
+        while *left > 0 {
+            let rest = &input[*at..];
+            if !rest.starts_with(b"data:") {
+                return;
+            }
+            let start = *at + 5 + usize::from(rest.get(5) == Some(&b' '));
+            if input.get(start) == Some(&b'[') && rest.starts_with(DONE_EVENT) {
+                *at += DONE_EVENT.len();
+                let place = self.framer.pass(DONE_EVENT.len());
+                self.stats.done += 1;
+                self.stats.done_bytes += DONE_EVENT.len() as u64;
+                sink.done(place);
+                *left -= 1;
+                continue;
+            }
+            let Some(matched) = shapes.find(input, start, |end| ends_event(&input[end..]).is_some()) else {
+                self.missed = self.framer.consumed();
+                return;
+            };
+            let end = matched.end;
+            if end - *at > self.options.max_event_bytes {
+                return;
+            }
+            let length = end - *at + ends_event(&input[end..]).unwrap_or(0);
+            *at += length;
+            let place = self.framer.pass(length);
+            self.stats.chunks += 1;
+            self.stats.chunk_bytes += length as u64;
+            self.matched += 1;
+            let (template, spans) = (shapes.template(matched), shapes.spans());
+            sink.shaped(Shaped { place, text: &input[start..end], at: Some(start), template, spans });
+            *left -= 1;
+            if sink.is_full() {
+                return;
+            }
+        }
     }
 
     /// The end of the source.
@@ -205,7 +301,7 @@ impl Decoder {
     /// How many chunks went which way so far.
     #[must_use]
     pub fn paths(&self) -> Paths {
-        Paths { shape: 0, careful: self.stats.chunks }
+        Paths { shape: self.matched, careful: self.stats.chunks - self.matched }
     }
 
     /// Counts a damage that a later room found.
@@ -267,12 +363,26 @@ impl Decoder {
         if frame.invalid_field {
             return self.slow_data(frame, &wide[..length], at, at_end, sink);
         }
+        if let Some(shapes) = &mut self.shapes
+            && frame.place.offset != self.missed
+            && let Some(matched) = shapes.find(wide, 0, |end| end == length)
+        {
+            self.stats.chunks += 1;
+            self.matched += 1;
+            let (template, spans) = (shapes.template(matched), shapes.spans());
+            sink.shaped(Shaped { place: frame.place, text: &wide[..length], at, template, spans });
+            return Outcome::Chunk;
+        }
         let nodes = sink.nodes();
         let first_node = nodes.len();
         match chunk::parse(wide, length, self.options.max_int_digits, nodes) {
             Ok(keys) => {
-                let found = Found { place: frame.place, text: &wide[..length], at, raw: None, first_node };
-                self.json(found, keys, sink)
+                let text = &wide[..length];
+                if keys & (1 << Key::Choices as u8) != 0 && self.options.shapes {
+                    let new = || Box::new(Shapes::new(self.options.max_int_digits));
+                    self.shapes.get_or_insert_with(new).learn(text, &nodes[first_node..]);
+                }
+                self.json(Found { place: frame.place, text, at, raw: None, first_node }, keys, sink)
             }
             Err(_) => {
                 nodes.truncate(first_node);
@@ -367,6 +477,18 @@ impl Decoder {
         self.stats.add(&Damage { kind: Kind::ServerError, place, position: None, reason: message });
         sink.server_error(place, body);
     }
+}
+
+/// `[DONE]` as nearly every server sends it.
+const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
+
+/// The length of the line end and the blank line with which `rest` begins, if it does.
+#[inline]
+fn ends_event(rest: &[u8]) -> Option<usize> {
+    if rest.starts_with(b"\n\n") {
+        return Some(2);
+    }
+    rest.starts_with(b"\r\n\r\n").then_some(4)
 }
 
 /// Python's `str.strip()`: Unicode white space, and the four separators that Unicode's property leaves out.

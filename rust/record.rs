@@ -1,35 +1,47 @@
 //! The record room: what the decoder found, kept compactly in batches that outlive the input's cursor.
 //!
-//! A batch is one piece of input, the nodes of all its documents in one vector, and an item of a few words for each
-//! chunk, error and damage in the order of the source. Reading a field walks the nodes; nothing is decoded before.
+//! A batch is one piece of input, and an item of a few words for each chunk, error and damage in the order of the source.
+//! A chunk's record says where its text is, and either where its nodes are or which template it matched and what fills
+//! the holes. Reading a field looks there; nothing is decoded before.
 
+use std::sync::Arc;
+
+use crate::chunk::shape::{Span, Template};
 use crate::chunk::{Doc, Node};
-use crate::decoder::{Body, Found, Sink};
+use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 
-/// A batch of more nodes is full: events can be large, and a batch is not to be as large as many of them. What one
-/// large event grew is not kept for the next.
+/// A batch of more nodes (or values of holes) is full: events can be large, and a batch is not to be as large as many
+/// of them. What one large event grew is not kept for the next.
 const USUAL_NODES: usize = 1 << 16;
 
-/// Where a document's text is.
+/// How many of a batch's last templates are looked at for one that comes again.
+const LAST_TEMPLATES: usize = 4;
+
+/// Which bytes hold a document's text.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    start: usize,
-    length: u32,
-    /// In the batch's own bytes instead of the block.
-    own: bool,
+enum Holder {
+    /// The block that was decoded.
+    Block,
+    /// The batch's own bytes.
+    Own,
 }
 
 /// A document in a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Record {
     /// Byte offset of the event in the source.
     pub offset: u64,
-    text: Span,
-    first_node: u32,
-    nodes: u32,
-    /// The data as sent, where it is not the text.
-    raw: Option<Box<[u8]>>,
+    start: usize,
+    length: u32,
+    /// The first of its nodes; if it matched a shape, the first of the values that fill the holes.
+    first: u32,
+    /// How many nodes it has; if it matched a shape, the number of the template.
+    extent: u32,
+    holder: Holder,
+    is_shaped: bool,
+    /// Is the data, as sent, not the text?
+    has_raw: bool,
 }
 
 /// The body of an error that the server sent.
@@ -52,73 +64,126 @@ pub enum Item {
     Damage(Box<Damage>),
 }
 
+/// What a batch holds but for the block.
+#[derive(Default)]
+struct Contents {
+    items: Vec<Item>,
+    own: Vec<u8>,
+    /// Nodes of the documents that the careful parser read.
+    nodes: Vec<Node>,
+    /// Templates of those that matched a shape, and what fills their holes.
+    templates: Vec<Arc<Template>>,
+    spans: Vec<Span>,
+    /// Data that is not the text, by the offset of its event, in order.
+    raws: Vec<(u64, Box<[u8]>)>,
+}
+
 /// A batch while the decoder fills it.
 #[derive(Default)]
 pub struct Builder {
-    own: Vec<u8>,
-    nodes: Vec<Node>,
-    items: Vec<Item>,
+    contents: Contents,
 }
 
 impl Builder {
     /// Has nothing been found yet?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.contents.items.is_empty()
     }
 
     /// Finishes the batch; `block` is the input that was decoded into it.
     pub fn build<B: AsRef<[u8]>>(self, block: B) -> Batch<B> {
-        let Self { own, nodes, items } = self;
-        Batch { block, own, nodes, items }
+        Batch { block, contents: self.contents }
     }
 
-    fn record(&mut self, found: &Found<'_>) -> Record {
-        let text = if let Some(start) = found.at {
-            Span { start, length: found.text.len() as u32, own: false }
-        } else {
-            let start = self.own.len();
-            self.own.extend_from_slice(found.text);
-            Span { start, length: found.text.len() as u32, own: true }
+    /// A record of this text, to be completed.
+    #[inline]
+    fn record(&mut self, place: Place, text: &[u8], at: Option<usize>) -> Record {
+        let (start, holder) = match at {
+            Some(start) => (start, Holder::Block),
+            None => {
+                self.contents.own.extend_from_slice(text);
+                (self.contents.own.len() - text.len(), Holder::Own)
+            }
         };
         Record {
-            offset: found.place.offset,
-            text,
-            first_node: found.first_node as u32,
-            nodes: (self.nodes.len() - found.first_node) as u32,
-            raw: found.raw.map(Into::into),
+            offset: place.offset,
+            start,
+            length: text.len() as u32,
+            first: 0,
+            extent: 0,
+            holder,
+            is_shaped: false,
+            has_raw: false,
         }
+    }
+
+    fn parsed(&mut self, found: &Found<'_>) -> Record {
+        let mut record = self.record(found.place, found.text, found.at);
+        record.first = found.first_node as u32;
+        record.extent = (self.contents.nodes.len() - found.first_node) as u32;
+        if let Some(raw) = found.raw {
+            record.has_raw = true;
+            self.contents.raws.push((record.offset, raw.into()));
+        }
+        record
+    }
+
+    /// The number of a template in this batch.
+    #[inline]
+    fn template(&mut self, template: &Arc<Template>) -> u32 {
+        let templates = &mut self.contents.templates;
+        let last = templates.len().saturating_sub(LAST_TEMPLATES);
+        let known = templates[last..].iter().rposition(|known| Arc::ptr_eq(known, template));
+        let number = known.map_or_else(
+            || {
+                templates.push(template.clone());
+                templates.len() - 1
+            },
+            |place| last + place,
+        );
+        number as u32
     }
 }
 
 impl Sink for Builder {
     fn nodes(&mut self) -> &mut Vec<Node> {
-        &mut self.nodes
+        &mut self.contents.nodes
+    }
+
+    fn chunk(&mut self, found: Found<'_>) {
+        let record = self.parsed(&found);
+        self.contents.items.push(Item::Chunk(record));
     }
 
     #[inline]
-    fn chunk(&mut self, found: Found<'_>) {
-        let record = self.record(&found);
-        self.items.push(Item::Chunk(record));
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        let mut record = self.record(shaped.place, shaped.text, shaped.at);
+        record.is_shaped = true;
+        record.first = self.contents.spans.len() as u32;
+        record.extent = self.template(shaped.template);
+        self.contents.spans.extend_from_slice(shaped.spans);
+        self.contents.items.push(Item::Chunk(record));
     }
 
+    #[inline]
     fn is_full(&self) -> bool {
-        self.nodes.len() >= USUAL_NODES
+        self.contents.nodes.len() >= USUAL_NODES || self.contents.spans.len() >= USUAL_NODES
     }
 
     fn done(&mut self, _: Place) {}
 
     fn server_error(&mut self, place: Place, body: Body<'_>) {
         let body = match body {
-            Body::Json(found) => ErrorBody::Json(self.record(&found)),
+            Body::Json(found) => ErrorBody::Json(self.parsed(&found)),
             Body::Text(text) => ErrorBody::Text(text.to_owned()),
         };
-        self.items.push(Item::ServerError(Box::new((place, body))));
+        self.contents.items.push(Item::ServerError(Box::new((place, body))));
     }
 
     fn damage(&mut self, damage: &Damage) {
         if damage.kind.is_loss() {
-            self.items.push(Item::Damage(Box::new(damage.clone())));
+            self.contents.items.push(Item::Damage(Box::new(damage.clone())));
         }
     }
 }
@@ -126,42 +191,59 @@ impl Sink for Builder {
 /// What was found in one piece of input. `B` keeps that piece alive.
 pub struct Batch<B> {
     block: B,
-    own: Vec<u8>,
-    nodes: Vec<Node>,
-    items: Vec<Item>,
+    contents: Contents,
 }
 
 impl<B: AsRef<[u8]>> Batch<B> {
     /// What was found, in the order of the source.
+    #[inline]
     #[must_use]
     pub fn items(&self) -> &[Item] {
-        &self.items
+        &self.contents.items
     }
 
     /// A record's text and structure.
     #[inline]
     #[must_use]
     pub fn doc(&self, record: &Record) -> Doc<'_> {
-        let from = if record.text.own { &self.own } else { self.block.as_ref() };
-        let text = &from[record.text.start..record.text.start + record.text.length as usize];
-        Doc::new(text, &self.nodes[record.first_node as usize..(record.first_node + record.nodes) as usize])
+        let Contents { own, nodes, templates, spans, .. } = &self.contents;
+        let from = match record.holder {
+            Holder::Block => self.block.as_ref(),
+            Holder::Own => own,
+        };
+        let text = &from[record.start..record.start + record.length as usize];
+        let (first, extent) = (record.first as usize, record.extent as usize);
+        if record.is_shaped {
+            let template = &templates[extent];
+            return Doc::shaped(text, template, &spans[first..first + template.holes()]);
+        }
+        Doc::new(text, &nodes[first..first + extent])
     }
 
     /// An empty builder with this batch's memory, for the next batch; what held the input is dropped.
     #[must_use]
     pub fn recycle(self) -> Builder {
-        let Self { mut own, mut nodes, mut items, .. } = self;
-        own.clear();
-        own.shrink_to(USUAL_NODES);
-        nodes.clear();
-        nodes.shrink_to(2 * USUAL_NODES);
-        items.clear();
-        Builder { own, nodes, items }
+        let mut contents = self.contents;
+        contents.items.clear();
+        contents.own.clear();
+        contents.own.shrink_to(USUAL_NODES);
+        contents.nodes.clear();
+        contents.nodes.shrink_to(2 * USUAL_NODES);
+        contents.templates.clear();
+        contents.spans.clear();
+        contents.spans.shrink_to(2 * USUAL_NODES);
+        contents.raws.clear();
+        Builder { contents }
     }
 
     /// A record's data, exactly as sent.
     #[must_use]
-    pub fn raw<'a>(&'a self, record: &'a Record) -> &'a [u8] {
-        record.raw.as_deref().unwrap_or_else(|| self.doc(record).text())
+    pub fn raw(&self, record: &Record) -> &[u8] {
+        if record.has_raw
+            && let Ok(place) = self.contents.raws.binary_search_by_key(&record.offset, |&(offset, _)| offset)
+        {
+            return &self.contents.raws[place].1;
+        }
+        self.doc(record).text()
     }
 }

@@ -5,9 +5,11 @@
 //! it, is said at [`Tracker::row_of`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::chunk::shape::Template;
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
-use crate::decoder::{Body, Found, Sink};
+use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
 
 /// At most this many streams can be interleaved; beyond it those that were silent longest are closed.
@@ -94,7 +96,7 @@ pub struct Row {
     /// The last finish reason of its choice with the smallest index, as code in [`Streams::finish_reasons`].
     pub finish_reason: i32,
     /// The last usage object, as sent, and the event that carried it.
-    pub usage: Option<(Box<[u8]>, Place)>,
+    pub usage: Option<(Vec<u8>, Place)>,
     /// The last cost that was sent outside a usage object; NaN if none was.
     pub cost: f64,
     finish_index: u64,
@@ -202,7 +204,6 @@ pub struct Streams {
 }
 
 /// The members of a chunk that say to which stream it belongs, and what it adds to it.
-#[derive(Default)]
 struct Members<'a> {
     id: Option<Value<'a>>,
     model: Option<Value<'a>>,
@@ -217,22 +218,17 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     #[inline]
     fn of(root: Value<'a>) -> Self {
-        let mut members = Self::default();
-        for (key, value) in root.members() {
-            let slot = match key.key() {
-                Key::Id => &mut members.id,
-                Key::Model => &mut members.model,
-                Key::Created => &mut members.created,
-                Key::Choices => &mut members.choices,
-                Key::Usage => &mut members.usage,
-                Key::XGroq => &mut members.x_groq,
-                Key::Cost => &mut members.cost,
-                Key::Error => &mut members.error,
-                _ => continue,
-            };
-            *slot = Some(value);
-        }
-        members
+        let [id, model, created, choices, usage, x_groq, cost, error] = root.get_all([
+            Key::Id,
+            Key::Model,
+            Key::Created,
+            Key::Choices,
+            Key::Usage,
+            Key::XGroq,
+            Key::Cost,
+            Key::Error,
+        ]);
+        Self { id, model, created, choices, usage, x_groq, cost, error }
     }
 
     /// No choice and no id of its own: what some servers send behind `[DONE]`.
@@ -259,6 +255,8 @@ pub struct Tracker {
     ended: Option<usize>,
     /// Rows under another id that may be parts of a row, by that row.
     children: HashMap<usize, Vec<usize>>,
+    /// The template of the last chunk and its row, if the next chunk of the same template adds but itself to the row.
+    repeating: Option<(Arc<Template>, usize)>,
     /// Running number of chunks, errors, damages and `[DONE]`s.
     seq: u64,
     /// Where the first event was lost, in case there is no stream.
@@ -331,6 +329,19 @@ impl Tracker {
     fn set_id(&mut self, row: usize, id: &[u8]) {
         self.rows[row].id = Some(id.into());
         self.open.insert(id.into(), row);
+    }
+
+    /// Adds a chunk to its row, and gives that.
+    fn take(&mut self, doc: Doc<'_>, place: Place) -> usize {
+        self.repeating = None;
+        self.seq += 1;
+        let members = Members::of(doc.root());
+        let row = self.row_of(&members, place.offset);
+        if self.rows[row].open {
+            self.current = Some(row);
+        }
+        self.add(row, &members, place);
+        row
     }
 
     /// The row to which a chunk belongs.
@@ -434,17 +445,7 @@ impl Tracker {
         let mut choice_usage = None;
         let choices = members.choices.into_iter().flat_map(Value::items);
         for choice in choices.filter(|choice| choice.kind() == Type::Object) {
-            let mut finish_reason = None;
-            let mut index = None;
-            let mut usage = None;
-            for (key, value) in choice.members() {
-                match key.key() {
-                    Key::Index => index = Some(value),
-                    Key::FinishReason => finish_reason = Some(value),
-                    Key::Usage => usage = Some(value),
-                    _ => {}
-                }
-            }
+            let [index, finish_reason, usage] = choice.get_all([Key::Index, Key::FinishReason, Key::Usage]);
             choice_usage = usage.filter(reported).or(choice_usage);
             let index = index.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63);
             row.seen |= 1 << index;
@@ -466,7 +467,10 @@ impl Tracker {
         let usage = members.usage.filter(reported);
         let usage = usage.or_else(|| members.x_groq.and_then(|extra| extra.get(Key::Usage)).filter(reported));
         if let Some(usage) = usage.or(choice_usage) {
-            row.usage = Some((usage.raw().into(), place));
+            let (raw, at) = row.usage.get_or_insert_default();
+            raw.clear();
+            raw.extend_from_slice(usage.raw());
+            *at = place;
             row.usage_seq = self.seq;
         }
         if let Some(cost) = members.cost.and_then(cost_beside_usage) {
@@ -511,21 +515,33 @@ impl Sink for Tracker {
     }
 
     fn chunk(&mut self, found: Found<'_>) {
-        self.seq += 1;
         let nodes = std::mem::take(&mut self.nodes);
-        let members = Members::of(Doc::new(found.text, &nodes).root());
-        let row = self.row_of(&members, found.place.offset);
-        if self.rows[row].open {
-            self.current = Some(row);
-        }
-        self.add(row, &members, found.place);
+        self.take(Doc::new(found.text, &nodes), found.place);
         self.nodes = nodes;
         self.nodes.clear();
         // What one huge event grew goes back; the usual size stays.
         self.nodes.shrink_to(USUAL_NODES);
     }
 
+    #[inline]
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        if let Some((template, row)) = &self.repeating
+            && Arc::ptr_eq(template, shaped.template)
+        {
+            self.seq += 1;
+            let row = &mut self.rows[*row];
+            row.chunks += 1;
+            row.last_seq = self.seq;
+            return;
+        }
+        let row = self.take(shaped.doc(), shaped.place);
+        if shaped.template.repeats() && self.current == Some(row) && self.children.is_empty() {
+            self.repeating = Some((shaped.template.clone(), row));
+        }
+    }
+
     fn done(&mut self, place: Place) {
+        self.repeating = None;
         self.seq += 1;
         if let Some(row) = self.row_to_end() {
             self.rows[row].done = true;
@@ -539,6 +555,7 @@ impl Sink for Tracker {
     }
 
     fn server_error(&mut self, place: Place, _: Body<'_>) {
+        self.repeating = None;
         self.seq += 1;
         self.nodes.clear();
         let row = match self.current {
@@ -553,6 +570,7 @@ impl Sink for Tracker {
         if !damage.kind.is_loss() {
             return;
         }
+        self.repeating = None;
         self.seq += 1;
         self.first_loss.get_or_insert(damage.place.offset);
         if matches!(damage.kind, Kind::NotAChunk | Kind::NotAStream) {

@@ -1,12 +1,14 @@
-//! What the careful parser leaves behind: an event's structure as a flat list of nodes, and views on it.
+//! What the careful parser or a match leaves behind: an event's structure as a flat list of nodes, and views on it.
 //!
 //! A document is its text and one [`Node`] a token, in the order of the text. Nothing is decoded: a node says what
 //! stands where, and the views read the text when they are asked. Offsets are relative to the text's start, so the
-//! nodes stay true wherever the text is moved.
+//! nodes stay true wherever the text is moved. An event that matched a shape has no nodes of its own: it borrows those
+//! of the [`Template`] and adds the spans that fill its holes, and nobody who reads a [`Value`] sees the difference.
 
 use std::borrow::Cow;
 
 use super::keys::Key;
+use super::shape::{Span, Template};
 use super::text;
 
 /// What a node is.
@@ -103,7 +105,7 @@ impl Node {
     }
 
     #[inline]
-    fn is_container(self) -> bool {
+    pub(crate) fn is_container(self) -> bool {
         self.link & 15 <= Type::Array as u32
     }
 
@@ -132,18 +134,55 @@ impl Node {
     }
 }
 
-/// An event's text with its nodes.
+/// An event's text with its nodes: its own, or those of a template whose holes it fills.
 #[derive(Clone, Copy, Debug)]
 pub struct Doc<'a> {
     text: &'a [u8],
     nodes: &'a [Node],
+    filling: Option<Filling<'a>>,
+}
+
+/// How an event differs from the template that it matched.
+#[derive(Clone, Copy, Debug)]
+struct Filling<'a> {
+    template: &'a Template,
+    spans: &'a [Span],
 }
 
 impl<'a> Doc<'a> {
     /// The document that [`parse`](super::parse) left in `nodes` for `text`.
+    #[inline]
     #[must_use]
     pub fn new(text: &'a [u8], nodes: &'a [Node]) -> Self {
-        Self { text, nodes }
+        Self { text, nodes, filling: None }
+    }
+
+    /// The document that matched `template`, with the values that fill its holes.
+    #[inline]
+    #[must_use]
+    pub fn shaped(text: &'a [u8], template: &'a Template, spans: &'a [Span]) -> Self {
+        Self { text, nodes: template.nodes(), filling: Some(Filling { template, spans }) }
+    }
+
+    /// The template that it matched, if it did.
+    #[inline]
+    #[must_use]
+    pub fn template(self) -> Option<&'a Template> {
+        self.filling.map(|filling| filling.template)
+    }
+
+    /// Its nodes, one behind the other.
+    pub fn nodes(self) -> impl ExactSizeIterator<Item = Node> + 'a {
+        (0..self.nodes.len()).map(move |number| self.node(number))
+    }
+
+    /// What stands where: for a node of a template with its holes filled.
+    #[inline]
+    fn node(self, number: usize) -> Node {
+        match self.filling {
+            None => self.nodes[number],
+            Some(Filling { template, spans }) => template.resolve(number, spans),
+        }
     }
 
     /// The outermost value.
@@ -164,6 +203,9 @@ impl<'a> Doc<'a> {
     #[inline]
     #[must_use]
     pub fn content(self) -> Option<Value<'a>> {
+        if let Some(Filling { template, .. }) = self.filling {
+            return template.content().map(|number| self.value(number));
+        }
         let choice = self.root().get(Key::Choices)?.items().next()?;
         choice.get(Key::Delta)?.get(Key::Content)
     }
@@ -185,20 +227,37 @@ pub struct Value<'a> {
 impl<'a> Value<'a> {
     #[inline]
     fn node(self) -> Node {
+        self.doc.node(self.number)
+    }
+
+    /// Its node but for what fills holes: enough for keys, and for how containers are built.
+    #[inline]
+    fn structure(self) -> Node {
         self.doc.nodes[self.number]
     }
 
     /// The number of its node in the document.
+    #[inline]
     #[must_use]
     pub fn number(self) -> usize {
         self.number
+    }
+
+    /// How many nodes it takes, itself and what is in it.
+    #[inline]
+    #[must_use]
+    pub fn size(self) -> usize {
+        self.structure().size()
     }
 
     /// What it is.
     #[inline]
     #[must_use]
     pub fn kind(self) -> Type {
-        self.node().kind()
+        match self.doc.filling {
+            None => self.structure().kind(),
+            Some(Filling { template, spans }) => template.kind(self.number, spans),
+        }
     }
 
     /// Its bytes in the document: without the quotes for a string, with the brackets for a container.
@@ -218,9 +277,10 @@ impl<'a> Value<'a> {
     }
 
     /// The elements of an array; of anything else none.
+    #[inline]
     #[must_use]
     pub fn items(self) -> Items<'a> {
-        let node = self.node();
+        let node = self.structure();
         let end = if node.kind() == Type::Array { self.number + node.size() } else { 0 };
         Items { doc: self.doc, next: self.number + 1, end }
     }
@@ -229,7 +289,7 @@ impl<'a> Value<'a> {
     #[inline]
     #[must_use]
     pub fn members(self) -> Members<'a> {
-        let node = self.node();
+        let node = self.structure();
         let end = if node.kind() == Type::Object { self.number + node.size() } else { 0 };
         Members { doc: self.doc, next: self.number + 1, end }
     }
@@ -238,10 +298,31 @@ impl<'a> Value<'a> {
     #[inline]
     #[must_use]
     pub fn get(self, key: Key) -> Option<Self> {
+        if let Some(Filling { template, .. }) = self.doc.filling
+            && let Some(known) = template.field(self.number, key)
+        {
+            return known.map(|number| self.doc.value(number));
+        }
         let mut found = None;
         for (name, value) in self.members() {
-            if name.node().is_key(key) {
+            if name.structure().is_key(key) {
                 found = Some(value);
+            }
+        }
+        found
+    }
+
+    /// Several members at once, each as `get` gives it.
+    #[inline]
+    #[must_use]
+    pub fn get_all<const N: usize>(self, keys: [Key; N]) -> [Option<Self>; N] {
+        if self.doc.filling.is_some() {
+            return keys.map(|key| self.get(key));
+        }
+        let mut found = [None; N];
+        for (name, value) in self.members() {
+            if let Some(place) = keys.iter().position(|&key| name.structure().is_key(key)) {
+                found[place] = Some(value);
             }
         }
         found
@@ -280,7 +361,7 @@ impl<'a> Value<'a> {
     /// A key's number.
     #[must_use]
     pub fn key(self) -> Key {
-        self.node().key_number()
+        self.structure().key_number()
     }
 
     /// The text of a key or string, unescaped: UTF-8, but for lone surrogates, which stand as three bytes each.
@@ -329,7 +410,7 @@ impl<'a> Value<'a> {
         match self.kind() {
             Type::Null | Type::False => false,
             Type::String => !self.text().is_empty(),
-            Type::Object | Type::Array => self.node().size() > 1,
+            Type::Object | Type::Array => self.size() > 1,
             Type::Int | Type::Float => self.number_value() != Some(0.0),
             _ => true,
         }
@@ -364,7 +445,7 @@ impl<'a> Iterator for Items<'a> {
     fn next(&mut self) -> Option<Value<'a>> {
         (self.next < self.end).then(|| {
             let value = self.doc.value(self.next);
-            self.next += value.node().size();
+            self.next += value.size();
             value
         })
     }
@@ -386,7 +467,7 @@ impl<'a> Iterator for Members<'a> {
         (self.next < self.end).then(|| {
             let key = self.doc.value(self.next);
             let value = self.doc.value(self.next + 1);
-            self.next += 1 + value.node().size();
+            self.next += 1 + value.size();
             (key, value)
         })
     }

@@ -30,6 +30,9 @@ keys! {
     TotalCost = "total_cost", Usd = "usd",
 }
 
+/// How many numbers there are, with that of the unknown ones.
+pub(crate) const KEY_COUNT: usize = NAMES.len();
+
 /// How many slots the table has; the hash is the top bits of a product.
 const SLOTS: usize = 256;
 /// Found by search: with it no two keys share a slot (`build` proves it when the crate is compiled).

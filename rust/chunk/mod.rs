@@ -1,12 +1,15 @@
 //! The chunk room: an event's data in, its structure and the places of its scalars out.
 //!
-//! [`parse`] is the careful parser, [`Doc`] and [`Value`] read what it leaves behind.
+//! [`parse`] is the careful parser, which reads an event as if it had never seen one like it; [`shape`] matches an
+//! event against those that came before; [`Doc`] and [`Value`] read what either leaves behind.
 
 mod doc;
 mod keys;
 mod parse;
 mod scan;
+pub mod shape;
 mod text;
+mod token;
 
 pub use doc::{Doc, Items, MAX_NODES, Members, Node, Type, Value};
 pub use keys::Key;

@@ -12,6 +12,7 @@ use super::doc::{ESCAPED, NOT_ASCII, Node, Type};
 use super::keys::Key;
 use super::scan::plain_run;
 use super::text;
+use super::token::{self, Number};
 use crate::error::{JsonError, JsonErrorKind};
 
 /// How deep containers may be nested. Fixed, so that a document's verdict never depends on thread or engine.
@@ -79,10 +80,9 @@ impl Cursor<'_> {
         Failed
     }
 
-    /// The byte at `at`; behind the end 0, which is valid nowhere outside strings.
     #[inline(always)]
     fn byte(&self, at: usize) -> u8 {
-        self.text.get(at).copied().unwrap_or(0)
+        token::byte(self.text, at)
     }
 
     #[inline(always)]
@@ -132,39 +132,13 @@ impl Cursor<'_> {
 
     /// A number that begins at `start` and whose first digit is at `at`.
     #[inline]
-    fn number(&mut self, start: usize, mut at: usize) -> At {
-        let first = at;
-        if self.byte(at) == b'0' {
-            at += 1;
-        } else {
-            at = self.digits(at);
-        }
-        let digits = at - first;
-        let mut kind = Type::Int;
-        if self.byte(at) == b'.' && self.byte(at + 1).is_ascii_digit() {
-            kind = Type::Float;
-            at = self.digits(at + 1);
-        }
-        if self.byte(at) | 0x20 == b'e' {
-            let sign = usize::from(matches!(self.byte(at + 1), b'+' | b'-'));
-            if self.byte(at + 1 + sign).is_ascii_digit() {
-                kind = Type::Float;
-                at = self.digits(at + 1 + sign);
-            }
-        }
+    fn number(&mut self, start: usize, at: usize) -> At {
+        let Number { end, kind, digits } = token::number(self.text, at);
         if kind == Type::Int && digits > self.max_digits && self.max_digits != 0 {
             return Err(self.fail(JsonErrorKind::Digits(self.max_digits), start));
         }
-        self.push(kind, start, at);
-        Ok(at)
-    }
-
-    #[inline(always)]
-    fn digits(&self, mut at: usize) -> usize {
-        while self.byte(at).is_ascii_digit() {
-            at += 1;
-        }
-        at
+        self.push(kind, start, end);
+        Ok(end)
     }
 
     /// The end of the string whose first byte behind the quote is at `start`, and its flags.

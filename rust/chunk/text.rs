@@ -18,6 +18,15 @@ pub(crate) fn unescape(escaped: &[u8]) -> Vec<u8> {
     out
 }
 
+/// How many bytes the escape takes with whose backslash `bytes` begins; None if it is none.
+pub(crate) fn escape_length(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => bytes.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        _ => None,
+    }
+}
+
 /// The code that the escape behind a backslash stands for, and how many bytes it takes.
 fn escape(bytes: &[u8]) -> (u32, usize) {
     let code = match bytes[0] {

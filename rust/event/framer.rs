@@ -183,6 +183,34 @@ impl Framer {
         }
     }
 
+    /// Is the next byte the first of a block, and nothing of another kept? Then an event may be found without the
+    /// framer, if it is told by [`Framer::pass`].
+    #[inline]
+    pub fn is_between_blocks(&mut self) -> bool {
+        if self.dispatched {
+            self.forget_event();
+        }
+        let block = &self.block;
+        block.bytes + block.comment_bytes + block.skipped_bytes == 0
+            && self.partial.is_empty()
+            && self.dropping.is_none()
+            && self.mark.is_none()
+            && !self.after_cr
+    }
+
+    /// Takes note of an event that was found without the framer, between blocks: one `data:` line and a blank one, of
+    /// `bytes` bytes together. Gives its place.
+    #[inline]
+    pub fn pass(&mut self, bytes: usize) -> Place {
+        let place = Place { offset: self.offset, line: self.lines + 1, event: self.events };
+        self.offset += bytes as u64;
+        self.lines += 2;
+        self.events += 1;
+        self.known_fields += 1;
+        self.class = Class::Event;
+        place
+    }
+
     /// The way of nearly every event: between blocks, a `data:` line with a blank line behind it, both ended by LF.
     #[inline]
     fn whole_event(&mut self, rest: &[u8], at: usize, end: usize) -> Option<Frame> {
@@ -194,19 +222,13 @@ impl Framer {
             return None;
         }
         let start = 5 + usize::from(rest[5] == b' ');
-        let place = Place { offset: self.offset, line: self.lines + 1, event: self.events };
-        let bytes = end as u64 + 2;
-        self.offset += bytes;
-        self.lines += 2;
-        self.events += 1;
-        self.known_fields += 1;
-        self.class = Class::Event;
+        let place = self.pass(end + 2);
         self.dispatched = true;
         Some(Frame {
             kind: FrameKind::Event,
             place,
             data: Data::Input(at + start..at + end),
-            bytes,
+            bytes: end as u64 + 2,
             invalid_field: false,
         })
     }

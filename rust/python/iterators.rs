@@ -40,6 +40,12 @@ impl Chunks {
     fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         borrow(slf)?.pipeline.stats(slf.py())
     }
+
+    /// For tests: how many chunks matched a shape, and how many the careful parser read.
+    #[getter]
+    fn _paths(slf: &Bound<'_, Self>) -> PyResult<(u64, u64)> {
+        Ok(borrow(slf)?.pipeline.paths())
+    }
 }
 
 impl Chunks {
@@ -166,5 +172,11 @@ impl Drain {
             }
             drain.pipeline.finish();
         }
+    }
+
+    /// For tests: how many chunks matched a shape, and how many the careful parser read.
+    #[getter]
+    fn _paths(slf: &Bound<'_, Self>) -> PyResult<(u64, u64)> {
+        Ok(borrow(slf)?.pipeline.paths())
     }
 }

@@ -199,6 +199,12 @@ impl Pipeline {
         errors::stats(py, &self.decoder.stats(), self.source.as_ref())
     }
 
+    /// How many chunks matched a shape, and how many the careful parser read.
+    pub fn paths(&self) -> (u64, u64) {
+        let decoder::Paths { shape, careful } = self.decoder.paths();
+        (shape, careful)
+    }
+
     #[cold]
     fn error(&self, py: Python<'_>, batch: &Batch<SharedBlock>, item: &Item) -> PyResult<PyErr> {
         let source = self.source.as_ref();

@@ -1,0 +1,72 @@
+//! What speculation may cost: hits and misses in, whether the next event is worth a try out.
+
+/// Prices tries so that a source whose events are all different costs hardly more than without shapes.
+///
+/// A unit is about what a failed try costs, 20 ns. A hit earns what it saved; when the credit is gone, events go
+/// straight to the careful parser, for longer each time that a new attempt fails too.
+pub(super) struct Credit {
+    left: i32,
+    /// How many events to let pass before the next attempt.
+    asleep: u32,
+    pause: u32,
+}
+
+const FIRST: i32 = 1024;
+const MOST: i32 = 2048;
+/// What an attempt after a pause may spend: about a fiftieth of what the events of the longest pause cost.
+const ATTEMPT: i32 = 1024;
+/// With so much left, attempts pay: the next pause is short again.
+const CONFIDENT: i32 = ATTEMPT + MOST / 4;
+const SHORTEST_PAUSE: u32 = 64;
+const LONGEST_PAUSE: u32 = 4096;
+/// What a hit saves.
+const HIT: i32 = 12;
+/// What it costs to learn a shape, or to look for it among the known.
+pub(super) const LEARN: i32 = 12;
+pub(super) const LOOK: i32 = 3;
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self { left: FIRST, asleep: 0, pause: SHORTEST_PAUSE }
+    }
+}
+
+impl Credit {
+    /// Is the next event worth a try? Asked once an event.
+    #[inline]
+    pub fn is_awake(&mut self) -> bool {
+        if self.asleep == 0 {
+            return true;
+        }
+        self.asleep -= 1;
+        false
+    }
+
+    /// May the event that was just parsed be learned from?
+    #[inline]
+    pub fn may_learn(&self) -> bool {
+        self.asleep == 0
+    }
+
+    #[inline]
+    pub fn hit(&mut self) {
+        self.left = (self.left + HIT).min(MOST);
+    }
+
+    /// A try that failed after so many bytes.
+    #[inline]
+    pub fn miss(&mut self, bytes: usize) {
+        self.spend(1 + i32::try_from(bytes / 512).unwrap_or(i32::MAX / 2));
+    }
+
+    pub fn spend(&mut self, units: i32) {
+        self.left -= units;
+        if self.left < 0 {
+            self.asleep = self.pause;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.left = ATTEMPT;
+        } else if self.left > CONFIDENT {
+            self.pause = SHORTEST_PAUSE;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Matches an event against a template: the event's bytes in, the spans of its holes out, or a miss.
+//!
+//! A match is a proof. A template's text was accepted by the careful parser; between two holes the event has the same
+//! bytes, so the parser would go through the same states; in a hole stands one value of the same sort, read to its end
+//! by the same rules and followed by what followed in the template. What is not proved is a miss, never an error.
+//!
+//! Where a literal differs inside a value, that value is read as if it were a hole: so a new id or a new time of
+//! creation does not cost a careful parse.
+
+use super::template::{END, FLOAT, Part, SlotKind, Span, Template};
+use crate::chunk::doc::{ESCAPED, NOT_ASCII, Type};
+use crate::chunk::scan::plain_run;
+use crate::chunk::{text, token};
+
+/// More constants than these changed at once: that is another shape, or not worth it.
+const MAX_CHANGES: usize = 16;
+
+/// What a try left behind; kept from try to try for its memory.
+#[derive(Default)]
+pub(super) struct Tried {
+    /// The values of the template's holes.
+    pub spans: Vec<Span>,
+    /// Constants that turned out to vary: their slots in order, and their values.
+    pub changes: Vec<(u16, Span)>,
+    /// Where a miss was seen.
+    pub stopped: usize,
+}
+
+/// Matches `input[at..]` up to the end of the template's text; gives the place behind it. `max_digits` is that of the
+/// careful parser.
+#[inline]
+pub(super) fn run(template: &Template, input: &[u8], at: usize, max_digits: usize, tried: &mut Tried) -> Option<usize> {
+    tried.spans.clear();
+    tried.changes.clear();
+    let mut place = at;
+    for (number, part) in template.parts.iter().enumerate() {
+        let literal = &template.text()[part.start as usize..part.end as usize];
+        tried.stopped = place;
+        place = match input.get(place..place + literal.len()) {
+            Some(found) if found == literal => place + literal.len(),
+            _ => changed_literal(template, number, input, at, place, max_digits, tried)?,
+        };
+        if part.slot == END {
+            return Some(place);
+        }
+        tried.stopped = place;
+        let (end, flags) = hole(part.kind, input, place, max_digits)?;
+        tried.spans.push(Span::new(place - at, end - at, flags));
+        place = end;
+    }
+    None
+}
+
+/// Matches a literal whose bytes differ from the input's; gives the place behind it if only values differ.
+#[cold]
+#[inline(never)]
+fn changed_literal(
+    template: &Template,
+    number: usize,
+    input: &[u8],
+    at: usize,
+    mut place: usize,
+    max_digits: usize,
+    tried: &mut Tried,
+) -> Option<usize> {
+    let Part { start, end, .. } = template.parts[number];
+    let (mut from, end) = (start as usize, end as usize);
+    loop {
+        let literal = &template.text()[from..end];
+        let same = common_prefix(literal, &input[place..]);
+        tried.stopped = place + same;
+        if same == literal.len() {
+            return Some(place + same);
+        }
+        // The value in which they differ, or which goes on where the template's ends.
+        let differs = (from + same) as u32;
+        let slot = template.slots.partition_point(|slot| slot.start <= differs).checked_sub(1)?;
+        let found = template.slots[slot];
+        if found.is_hole || differs > found.end || (found.start as usize) < from || tried.changes.len() == MAX_CHANGES {
+            return None;
+        }
+        place += found.start as usize - from;
+        let (behind, flags) = hole(found.kind, input, place, max_digits)?;
+        let span = Span::new(place - at, behind - at, flags);
+        tried.changes.push((slot as u16, span));
+        from = found.end as usize;
+        place = behind;
+    }
+}
+
+/// How many bytes are the same from the start.
+#[inline]
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    let mut same = 0;
+    while let (Some(one), Some(other)) = (word::<16>(one, same), word::<16>(other, same)) {
+        if one != other {
+            break;
+        }
+        same += 16;
+    }
+    if let (Some(one), Some(other)) = (word::<8>(one, same), word::<8>(other, same)) {
+        let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differ != 0 {
+            return same + differ.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
+}
+
+#[inline]
+fn word<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..).and_then(<[u8]>::first_chunk::<N>)
+}
+
+/// The end of the value at `at`, and its flags.
+#[inline(always)]
+fn hole(kind: SlotKind, input: &[u8], at: usize, max_digits: usize) -> Option<(usize, u32)> {
+    match kind {
+        SlotKind::Text => {
+            let (end, not_ascii) = plain_run(input, at);
+            if !not_ascii && input.get(end) == Some(&b'"') {
+                Some((end, 0))
+            } else {
+                hard_text(input, at, end, not_ascii)
+            }
+        }
+        SlotKind::Number => number(input, at, max_digits),
+    }
+}
+
+/// The rest of a string that is not plain ASCII up to its quote.
+#[inline(never)]
+fn hard_text(input: &[u8], start: usize, mut end: usize, mut not_ascii: bool) -> Option<(usize, u32)> {
+    let mut flags = 0;
+    loop {
+        match input.get(end)? {
+            b'"' => break,
+            b'\\' => {
+                flags |= ESCAPED;
+                end += text::escape_length(&input[end..])?;
+            }
+            _ => return None,
+        }
+        let (next, more) = plain_run(input, end);
+        end = next;
+        not_ascii |= more;
+    }
+    if not_ascii {
+        flags |= NOT_ASCII;
+        simdutf8::basic::from_utf8(&input[start..end]).ok()?;
+    }
+    Some((end, flags))
+}
+
+fn number(input: &[u8], at: usize, max_digits: usize) -> Option<(usize, u32)> {
+    let first = at + usize::from(token::byte(input, at) == b'-');
+    if !token::byte(input, first).is_ascii_digit() {
+        return None;
+    }
+    let number = token::number(input, first);
+    match number.kind {
+        Type::Float => Some((number.end, FLOAT)),
+        _ if max_digits != 0 && number.digits > max_digits => None,
+        _ => Some((number.end, 0)),
+    }
+}

@@ -1,0 +1,403 @@
+//! The shapes of a source: parsed events in, guesses at the next event and matches out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::credit::{Credit, LEARN, LOOK};
+use super::matching::{self, Tried};
+use super::template::{MAX_TEMPLATE_NODES, Slot, Span, Template, slot_kind};
+use crate::chunk::doc::Node;
+
+/// At most so many shapes are kept, of at most so many bytes together; the ones unused longest go first.
+const MAX_SHAPES: usize = 512;
+const MAX_MEMORY: usize = 4 << 20;
+/// Longer texts are not learned: the careful parser reads long strings as fast as a match would.
+const MAX_TEXT: usize = 1 << 15;
+
+/// A constant that changes again within so many matches becomes a hole.
+const SOON: u32 = 32;
+/// After so many matches a shape forgets its holes.
+const LIFETIME: u32 = 4096;
+
+/// So many shapes are learned when they come for the first time.
+const KEPT_AT_ONCE: usize = 32;
+/// How many structures are remembered until they come again.
+const SEEN: usize = 1024;
+
+/// How many shapes are guessed to follow one.
+const FOLLOWERS: usize = 3;
+/// How many of the last shapes are tried besides.
+const RECENT: usize = 4;
+
+/// The number of a shape.
+type Number = u16;
+const NONE: Number = Number::MAX;
+
+/// The highest value of [`Shape::sure`].
+const SURE: u8 = 3;
+
+struct Shape {
+    template: Arc<Template>,
+    /// Hash of its structure.
+    hash: u64,
+    /// Which shapes came behind it, the likeliest first; the counter says how sure the first is.
+    followers: [Number; FOLLOWERS],
+    sure: u8,
+    matches: u32,
+    /// By slot: after how many matches its value changed last.
+    changed_at: Box<[u32]>,
+    /// Time of the last match, in matches and lessons of all shapes.
+    used: u64,
+}
+
+/// An event that matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched {
+    /// The place behind its text.
+    pub end: usize,
+    shape: Number,
+}
+
+/// The shapes of a source.
+pub struct Shapes {
+    shapes: Vec<Shape>,
+    /// By the hash of their structure.
+    numbers: HashMap<u64, Number>,
+    /// Tags of structures that were seen, by hash; empty until it is used.
+    seen: Vec<u32>,
+    memory: usize,
+    max_digits: usize,
+    clock: u64,
+    /// The shape of the last event that has one.
+    last: Number,
+    recent: [Number; RECENT],
+    tried: Tried,
+    credit: Credit,
+    streams: Streams,
+}
+
+/// Shapes by the beginning of their event, which often holds the id: what tells interleaved streams apart.
+struct Streams {
+    shapes: Box<[Number; Self::SIZE]>,
+    /// How much better this guess was of late than the one by succession.
+    better: i8,
+}
+
+impl Streams {
+    const SIZE: usize = 256;
+    const BEGINNING: usize = 48;
+    const MUCH_BETTER: i8 = 8;
+    const BEST: i8 = 32;
+
+    fn new() -> Self {
+        Self { shapes: Box::new([NONE; Self::SIZE]), better: 0 }
+    }
+
+    #[inline]
+    fn are_interleaved(&self) -> bool {
+        self.better >= Self::MUCH_BETTER
+    }
+
+    #[inline]
+    fn slot(text: &[u8]) -> usize {
+        let Some(beginning) = text.first_chunk::<{ Self::BEGINNING }>() else { return 0 };
+        hash(beginning, 0) as usize % Self::SIZE
+    }
+}
+
+/// What the structure of an event is told by: all its bytes but those of scalars that may change, and what those are.
+fn structure(text: &[u8], nodes: &[Node]) -> u64 {
+    let (mut state, mut from) = (0, 0);
+    for node in nodes {
+        if let Some(kind) = slot_kind(node.kind()) {
+            state = hash(&text[from..node.start as usize], state ^ kind as u64);
+            from = node.end as usize;
+        }
+    }
+    hash(&text[from..], state)
+}
+
+/// Folds bytes, and only those, into a number that depends on all of them.
+#[inline]
+fn hash(bytes: &[u8], seed: u64) -> u64 {
+    let length = bytes.len();
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    let half = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")));
+    let mut state = seed ^ length as u64;
+    // The last words may overlap with those before.
+    match length {
+        0 => {}
+        1..4 => {
+            state = mix(state, u64::from(bytes[0]) << 16 | u64::from(bytes[length / 2]) << 8, bytes[length - 1].into())
+        }
+        4..8 => state = mix(state, half(0), half(length - 4)),
+        _ => {
+            for at in (0..length.saturating_sub(16)).step_by(16) {
+                state = mix(state, word(at), word(at + 8));
+            }
+            state = mix(state, word(length.saturating_sub(16)), word(length - 8));
+        }
+    }
+    state
+}
+
+#[inline]
+fn mix(state: u64, one: u64, other: u64) -> u64 {
+    let product = u128::from(one ^ state ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xd1b5_4a32_d192_ed03);
+    (product as u64 ^ (product >> 64) as u64).wrapping_add(state.rotate_left(23))
+}
+
+impl Shapes {
+    /// No shapes yet. `max_digits` is that of the careful parser.
+    #[must_use]
+    pub fn new(max_digits: usize) -> Self {
+        Self {
+            shapes: Vec::new(),
+            numbers: HashMap::new(),
+            seen: Vec::new(),
+            memory: 0,
+            max_digits,
+            clock: 0,
+            last: NONE,
+            recent: [NONE; RECENT],
+            tried: Tried::default(),
+            credit: Credit::default(),
+            streams: Streams::new(),
+        }
+    }
+
+    /// Matches the event whose text begins at `at`; `ends` says whether the text may end at a place. None is a miss.
+    #[inline]
+    pub fn find(&mut self, input: &[u8], at: usize, ends: impl Fn(usize) -> bool + Copy) -> Option<Matched> {
+        if self.shapes.is_empty() || !self.credit.is_awake() {
+            return None;
+        }
+        if self.streams.are_interleaved() {
+            return self.find_among(input, at, NONE, ends);
+        }
+        let before = self.last;
+        let guess = self.shapes.get(before as usize).map_or(NONE, |last| last.followers[0]);
+        let Some(end) = self.attempt(guess, input, at, ends) else {
+            return self.find_among(input, at, guess, ends);
+        };
+        let shape = &mut self.shapes[before as usize];
+        if shape.sure < SURE {
+            shape.sure += 1;
+        } else {
+            self.streams.better = (self.streams.better - 1).max(0);
+        }
+        self.last = guess;
+        Some(self.hit(guess, input, at, end))
+    }
+
+    /// Tries the other shapes that are likely, when the guess by succession has `failed`, or is not to be the first.
+    #[inline(never)]
+    fn find_among(
+        &mut self,
+        input: &[u8],
+        at: usize,
+        failed: Number,
+        ends: impl Fn(usize) -> bool + Copy,
+    ) -> Option<Matched> {
+        let slot = Streams::slot(&input[at..]);
+        let last_of_stream = self.streams.shapes[slot];
+        let by_stream = self.shapes.get(last_of_stream as usize).map_or(NONE, |shape| shape.followers[0]);
+        let followers = self.shapes.get(self.last as usize).map_or([NONE; FOLLOWERS], |last| last.followers);
+        let [first, second, third, fourth] = self.recent;
+        let guesses =
+            [by_stream, last_of_stream, followers[0], followers[1], followers[2], first, second, third, fourth];
+        for (number, &guess) in guesses.iter().enumerate() {
+            if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
+                continue;
+            }
+            if let Some(end) = self.attempt(guess, input, at, ends) {
+                let change = match (followers[0] == guess, by_stream == guess) {
+                    (true, _) => -1,
+                    (false, true) => 2,
+                    (false, false) => 0,
+                };
+                self.streams.better = (self.streams.better + change).clamp(0, Streams::BEST);
+                self.came(guess, slot);
+                return Some(self.hit(guess, input, at, end));
+            }
+        }
+        None
+    }
+
+    /// Takes note that a shape came that was not the first guess.
+    fn came(&mut self, number: Number, slot: usize) {
+        let last_of_stream = std::mem::replace(&mut self.streams.shapes[slot], number);
+        let by_stream = self.streams.are_interleaved() && last_of_stream != NONE;
+        self.follows(if by_stream { last_of_stream } else { self.last }, number);
+        self.last = number;
+        if self.recent[0] != number {
+            let place = self.recent.iter().position(|&recent| recent == number).unwrap_or(RECENT - 1);
+            self.recent[..=place].rotate_right(1);
+            self.recent[0] = number;
+        }
+    }
+
+    #[inline]
+    fn attempt(
+        &mut self,
+        guess: Number,
+        input: &[u8],
+        at: usize,
+        ends: impl Fn(usize) -> bool + Copy,
+    ) -> Option<usize> {
+        let shape = self.shapes.get(guess as usize)?;
+        match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
+            Some(end) if ends(end) => Some(end),
+            _ => {
+                self.credit.miss(self.tried.stopped - at);
+                None
+            }
+        }
+    }
+
+    /// Takes note of a match, and learns from it what varies.
+    #[inline]
+    fn hit(&mut self, number: Number, input: &[u8], at: usize, end: usize) -> Matched {
+        self.credit.hit();
+        self.clock += 1;
+        let shape = &mut self.shapes[number as usize];
+        shape.used = self.clock;
+        shape.matches += 1;
+        if !self.tried.changes.is_empty() || (shape.matches.is_multiple_of(LIFETIME) && shape.template.holes() > 1) {
+            self.relearn(number, &input[at..end]);
+        }
+        Matched { end, shape: number }
+    }
+
+    /// Gives the shape a new template: for constants that changed, or to forget its holes.
+    #[cold]
+    #[inline(never)]
+    fn relearn(&mut self, number: Number, text: &[u8]) {
+        let Self { shapes, tried, memory, .. } = self;
+        let shape = &mut shapes[number as usize];
+        let old = &shape.template;
+        let forget = shape.matches.is_multiple_of(LIFETIME);
+        // What has moved, in order: holes with their values, and constants that changed.
+        let mut moved: Vec<(u16, Span)> = Vec::with_capacity(tried.spans.len() + tried.changes.len());
+        let holes = old.parts.iter().map(|part| part.slot).zip(tried.spans.iter().copied());
+        moved.extend(holes);
+        moved.extend_from_slice(&tried.changes);
+        moved.sort_unstable_by_key(|&(slot, _)| slot);
+        let becomes_hole = |slot: usize, was: &Slot| {
+            let changed = tried.changes.iter().any(|&(change, _)| change as usize == slot);
+            !forget && (was.is_hole || (changed && shape.matches - shape.changed_at[slot] <= SOON))
+        };
+        let template = old.moved(text, &moved, becomes_hole);
+        for &(slot, _) in &tried.changes {
+            shape.changed_at[slot as usize] = shape.matches;
+        }
+        if forget {
+            shape.changed_at.fill(shape.matches);
+        }
+        *memory = *memory + template.memory() - old.memory();
+        // The spans of this event, for the new holes.
+        let value = |slot: u16| moved.iter().find(|&&(moved, _)| moved == slot).map(|&(_, span)| span);
+        tried.spans = template.parts.iter().filter_map(|part| value(part.slot)).collect();
+        shape.template = Arc::new(template);
+    }
+
+    /// The template of a match, with whose holes [`spans`](Self::spans) go.
+    #[inline]
+    #[must_use]
+    pub fn template(&self, matched: Matched) -> &Arc<Template> {
+        &self.shapes[matched.shape as usize].template
+    }
+
+    /// The values of the holes of the last match.
+    #[inline]
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.tried.spans
+    }
+
+    /// Takes note that `next` came behind `before`.
+    fn follows(&mut self, before: Number, next: Number) {
+        let Some(shape) = self.shapes.get_mut(before as usize) else { return };
+        match shape.followers.iter().position(|&follower| follower == next) {
+            Some(0) => shape.sure = (shape.sure + 1).min(SURE),
+            Some(place) if shape.sure == 0 => shape.followers.swap(0, place),
+            Some(_) => shape.sure -= 1,
+            None if shape.followers[0] == NONE => shape.followers[0] = next,
+            None => {
+                shape.sure = shape.sure.saturating_sub(1);
+                shape.followers[2] = shape.followers[1];
+                shape.followers[1] = next;
+            }
+        }
+    }
+
+    /// Learns from a chunk that the careful parser read.
+    #[inline]
+    pub fn learn(&mut self, text: &[u8], nodes: &[Node]) {
+        if self.credit.may_learn() && nodes.len() <= MAX_TEMPLATE_NODES && text.len() <= MAX_TEXT {
+            self.learn_shape(text, nodes);
+        }
+    }
+
+    #[inline(never)]
+    fn learn_shape(&mut self, text: &[u8], nodes: &[Node]) {
+        // Data of several lines: its line ends would match those between events.
+        if memchr::memchr(b'\n', text).is_some() {
+            return;
+        }
+        self.credit.spend(LOOK);
+        self.clock += 1;
+        let hash = structure(text, nodes);
+        let number = match self.numbers.get(&hash).copied() {
+            Some(known) => known,
+            None if self.is_worth_keeping(hash) => self.add(text, nodes, hash),
+            None => return,
+        };
+        self.came(number, Streams::slot(text));
+    }
+
+    /// A structure is worth a shape when it comes for the second time; the first few ones are at once.
+    fn is_worth_keeping(&mut self, hash: u64) -> bool {
+        if self.shapes.len() < KEPT_AT_ONCE {
+            return true;
+        }
+        if self.seen.is_empty() {
+            self.seen.resize(SEEN, 0);
+        }
+        let (slot, tag) = (hash as usize % SEEN, (hash >> 32) as u32);
+        std::mem::replace(&mut self.seen[slot], tag) == tag
+    }
+
+    fn add(&mut self, text: &[u8], nodes: &[Node], hash: u64) -> Number {
+        self.credit.spend(LEARN);
+        while !self.shapes.is_empty() && (self.shapes.len() >= MAX_SHAPES || self.memory > MAX_MEMORY) {
+            self.drop_oldest();
+        }
+        let template = Template::new(text, nodes);
+        self.memory += template.memory();
+        let number = self.shapes.len() as Number;
+        self.shapes.push(Shape {
+            hash,
+            // Most often a shape follows itself.
+            followers: [number, NONE, NONE],
+            sure: 0,
+            matches: 0,
+            changed_at: vec![0; template.slots.len()].into(),
+            used: self.clock,
+            template: Arc::new(template),
+        });
+        self.numbers.insert(hash, number);
+        number
+    }
+
+    /// Drops the shape unused longest; the last one takes its number. (Guesses that name them now go wrong, no more.)
+    fn drop_oldest(&mut self) {
+        let Some(number) = (0..self.shapes.len()).min_by_key(|&number| self.shapes[number].used) else { return };
+        let dropped = self.shapes.swap_remove(number);
+        self.memory -= dropped.template.memory();
+        self.numbers.remove(&dropped.hash);
+        if let Some(moved) = self.shapes.get(number) {
+            self.numbers.insert(moved.hash, number as Number);
+        }
+    }
+}

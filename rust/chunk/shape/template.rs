@@ -1,0 +1,373 @@
+//! The template of a shape: one event's structure and text in, literals and holes to match the next event against out.
+//!
+//! A [`Skeleton`] is what all events of a shape share: their tokens, and which of them are the fields that users read.
+//! A [`Template`] adds one event's text and says which of its scalars are holes. Templates never change: records point
+//! into them, so a shape that learns makes a new template over the same skeleton.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use crate::chunk::doc::{Doc, Node, Type, Value};
+use crate::chunk::keys::{KEY_COUNT, Key};
+
+/// A number or node that is not there.
+const NONE: u16 = u16::MAX;
+
+/// No template has more nodes: their numbers are 16 bits wide. Longer events are left to the careful parser.
+pub(super) const MAX_TEMPLATE_NODES: usize = 1 << 12;
+
+/// The value that fills a hole: its place in the event's text, and the flags of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Four bits of flags over 28 bits of the start.
+    start: u32,
+    end: u32,
+}
+
+const START_BITS: u32 = 28;
+const START_MASK: u32 = (1 << START_BITS) - 1;
+
+impl Span {
+    #[inline]
+    pub(super) fn new(start: usize, end: usize, flags: u32) -> Self {
+        Self { start: start as u32 | flags << START_BITS, end: end as u32 }
+    }
+
+    #[inline]
+    pub(super) fn start(self) -> usize {
+        (self.start & START_MASK) as usize
+    }
+
+    #[inline]
+    pub(super) fn end(self) -> usize {
+        self.end as usize
+    }
+
+    #[inline]
+    fn flags(self) -> u32 {
+        self.start >> START_BITS
+    }
+}
+
+/// What a slot takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotKind {
+    Text,
+    Number,
+}
+
+/// The flag of a number with a fraction or an exponent.
+pub(super) const FLOAT: u32 = 1;
+
+/// A scalar that may be another one in the next event: where it stands in the template's text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub start: u32,
+    pub end: u32,
+    pub node: u16,
+    pub kind: SlotKind,
+    pub is_hole: bool,
+}
+
+/// A run of bytes that have to come again, and the hole behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub start: u32,
+    pub end: u32,
+    /// [`END`] behind the last run.
+    pub slot: u16,
+    pub kind: SlotKind,
+}
+
+/// The slot of the last part.
+pub(super) const END: u16 = NONE;
+
+/// Node numbers of an object's members by key: the last one of each, as `json.loads` has it.
+type Fields = [u16; KEY_COUNT];
+
+/// What all events of a shape share.
+#[derive(Debug)]
+struct Skeleton {
+    /// The objects whose fields are asked for most: the chunk, its first choice, and that one's delta.
+    objects: [u16; 3],
+    fields: [Fields; 3],
+    /// `choices[0].delta.content`
+    content: u16,
+    /// By slot: does it say to which stream the chunk belongs, or how that goes?
+    tells: Box<[bool]>,
+    /// Does the chunk carry usage or a cost? Then each one counts.
+    reports: bool,
+}
+
+/// One event of a shape, as literals and holes.
+#[derive(Debug)]
+pub struct Template {
+    text: Box<[u8]>,
+    nodes: Box<[Node]>,
+    /// By node, and for the end: twice the number of holes before it, and one more for a hole itself.
+    places: Box<[u16]>,
+    pub(super) slots: Box<[Slot]>,
+    pub(super) parts: Box<[Part]>,
+    skeleton: Arc<Skeleton>,
+    repeats: bool,
+    attachment: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Template {
+    /// The template of a parsed event, all scalars as constants. Its text is one line, and its nodes are few enough.
+    pub(super) fn new(text: &[u8], nodes: &[Node]) -> Self {
+        let slots = nodes.iter().enumerate().filter_map(|(number, node)| {
+            let kind = slot_kind(node.kind())?;
+            Some(Slot { start: node.start, end: node.end, node: number as u16, kind, is_hole: false })
+        });
+        let slots: Box<[Slot]> = slots.collect();
+        let skeleton = Arc::new(Skeleton::new(Doc::new(text, nodes), &slots));
+        Self::assemble(text, nodes.into(), slots, skeleton)
+    }
+
+    fn assemble(text: &[u8], nodes: Box<[Node]>, slots: Box<[Slot]>, skeleton: Arc<Skeleton>) -> Self {
+        let mut parts = Vec::new();
+        let mut places = Vec::with_capacity(nodes.len() + 1);
+        let (mut start, mut repeats) = (0, !skeleton.reports);
+        for (number, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_hole) {
+            places.resize(slot.node as usize, 2 * parts.len() as u16);
+            places.push(2 * parts.len() as u16 + 1);
+            parts.push(Part { start, end: slot.start, slot: number as u16, kind: slot.kind });
+            start = slot.end;
+            repeats &= !skeleton.tells[number];
+        }
+        places.resize(nodes.len() + 1, 2 * parts.len() as u16);
+        parts.push(Part { start, end: text.len() as u32, slot: END, kind: SlotKind::Text });
+        Self {
+            text: text.into(),
+            nodes,
+            places: places.into(),
+            slots,
+            parts: parts.into(),
+            skeleton,
+            repeats,
+            attachment: OnceLock::new(),
+        }
+    }
+
+    /// The template of the same shape for `text`, whose scalars stand as in this one but for `changes`: slots in order,
+    /// each with its new span. `is_hole` says which slots become holes.
+    pub(super) fn moved(&self, text: &[u8], changes: &[(u16, Span)], is_hole: impl Fn(usize, &Slot) -> bool) -> Self {
+        let mut nodes = self.nodes.clone();
+        let mut slots = self.slots.clone();
+        // How far everything behind the last change has moved.
+        let mut shift = 0u32;
+        let mut from = 0;
+        let move_to = |nodes: &mut [Node], from: usize, to: usize, shift: u32| {
+            for node in &mut nodes[from..to] {
+                node.start = node.start.wrapping_add(shift);
+                node.end = node.end.wrapping_add(shift);
+            }
+        };
+        for &(slot, span) in changes {
+            let node = self.slots[slot as usize].node as usize;
+            move_to(&mut nodes, from, node, shift);
+            nodes[node] = filled(self.nodes[node], span);
+            shift = (span.end() as u32).wrapping_sub(self.nodes[node].end);
+            from = node + 1;
+        }
+        let all = nodes.len();
+        move_to(&mut nodes, from, all, shift);
+        // A container ends behind all that is in it: its end moved as far as what stands behind it.
+        for (number, node) in self.nodes.iter().enumerate() {
+            if matches!(node.kind(), Type::Object | Type::Array) {
+                let behind = number + node.size();
+                let last = changes.partition_point(|&(slot, _)| (self.slots[slot as usize].node as usize) < behind);
+                let moved = match last.checked_sub(1).map(|last| changes[last]) {
+                    Some((slot, span)) => (span.end() as u32).wrapping_sub(self.slots[slot as usize].end),
+                    None => 0,
+                };
+                nodes[number].end = node.end.wrapping_add(moved);
+            }
+        }
+        for (number, slot) in slots.iter_mut().enumerate() {
+            let node = nodes[slot.node as usize];
+            slot.is_hole = is_hole(number, slot);
+            (slot.start, slot.end) = (node.start, node.end);
+        }
+        Self::assemble(text, nodes, slots, self.skeleton.clone())
+    }
+
+    /// The nodes, whose holes the spans of an event fill: see [`Doc`].
+    #[inline]
+    pub(in crate::chunk) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// How many holes it has: so many spans an event needs.
+    #[inline]
+    #[must_use]
+    pub fn holes(&self) -> usize {
+        self.parts.len() - 1
+    }
+
+    /// The text of the event that it was made from.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// How many bytes it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        self.text.len() + self.nodes.len() * 14 + self.slots.len() * 16 + size_of::<(Self, Skeleton)>()
+    }
+
+    /// The node as it is in an event whose holes are filled with `spans`.
+    #[inline]
+    pub(in crate::chunk) fn resolve(&self, number: usize, spans: &[Span]) -> Node {
+        let mut node = self.nodes[number];
+        let place = self.places[number];
+        let hole = place as usize / 2;
+        if place & 1 == 1 {
+            return filled(node, spans[hole]);
+        }
+        node.start = node.start.wrapping_add(self.shift(hole, spans));
+        let hole = if node.is_container() { self.places[number + node.size()] as usize / 2 } else { hole };
+        node.end = node.end.wrapping_add(self.shift(hole, spans));
+        node
+    }
+
+    /// How far the text behind the first `holes` holes stands from its place in the template.
+    #[inline]
+    fn shift(&self, holes: usize, spans: &[Span]) -> u32 {
+        match holes.checked_sub(1) {
+            None => 0,
+            // The part behind a hole starts at its end.
+            Some(last) => spans[last].end.wrapping_sub(self.parts[holes].start),
+        }
+    }
+
+    /// What the node is in an event whose holes are filled with `spans`.
+    #[inline]
+    pub(in crate::chunk) fn kind(&self, number: usize, spans: &[Span]) -> Type {
+        let place = self.places[number];
+        let node = self.nodes[number];
+        if place & 1 == 1 { filled(node, spans[place as usize / 2]).kind() } else { node.kind() }
+    }
+
+    /// Is the node a constant, the same in every event of this template?
+    #[inline]
+    #[must_use]
+    pub fn is_constant(&self, number: usize) -> bool {
+        self.places.get(number).is_some_and(|place| place & 1 == 0)
+    }
+
+    /// A member of the object with this node number, if it is one of those whose fields are known: the node number of
+    /// the value, or None inside for no such member.
+    #[inline]
+    pub(in crate::chunk) fn field(&self, object: usize, key: Key) -> Option<Option<usize>> {
+        let known = self.skeleton.objects.iter().position(|&known| known as usize == object)?;
+        let number = self.skeleton.fields[known][key as usize];
+        Some((number != NONE).then_some(number as usize))
+    }
+
+    /// The node number of `choices[0].delta.content`.
+    #[inline]
+    #[must_use]
+    pub fn content(&self) -> Option<usize> {
+        (self.skeleton.content != NONE).then_some(self.skeleton.content as usize)
+    }
+
+    /// Does a second chunk of this template, straight behind a first, add nothing to its stream but itself? Then id,
+    /// model, creation time, finish reasons and the like are constants, and it carries neither usage nor a cost.
+    #[inline]
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.repeats
+    }
+
+    /// A place where a user of records can keep what depends on the template alone.
+    #[must_use]
+    pub fn attachment(&self) -> &OnceLock<Box<dyn Any + Send + Sync>> {
+        &self.attachment
+    }
+}
+
+/// The slot that a scalar makes; words such as `null` belong to the structure.
+#[inline]
+pub(super) fn slot_kind(kind: Type) -> Option<SlotKind> {
+    match kind {
+        Type::String => Some(SlotKind::Text),
+        Type::Int | Type::Float => Some(SlotKind::Number),
+        _ => None,
+    }
+}
+
+#[inline]
+fn filled(node: Node, span: Span) -> Node {
+    if node.kind() == Type::String {
+        return Node::new(Type::String, span.start(), span.end(), span.flags());
+    }
+    let kind = if span.flags() & FLOAT == 0 { Type::Int } else { Type::Float };
+    Node::new(kind, span.start(), span.end(), 0)
+}
+
+impl Skeleton {
+    fn new(doc: Doc<'_>, slots: &[Slot]) -> Self {
+        let root = doc.root();
+        let choice = root.get(Key::Choices).and_then(|choices| choices.items().next());
+        let delta = choice.and_then(|choice| choice.get(Key::Delta));
+        let number = |value: Option<Value<'_>>| value.map_or(NONE, |value| value.number() as u16);
+        let mut telling = Telling { slots, tells: vec![false; slots.len()], reports: false };
+        telling.look_at(root);
+        Self {
+            objects: [0, number(choice), number(delta)],
+            fields: [Some(root), choice, delta].map(fields),
+            content: number(doc.content()),
+            tells: telling.tells.into(),
+            reports: telling.reports,
+        }
+    }
+}
+
+fn fields(object: Option<Value<'_>>) -> Fields {
+    let mut fields = [NONE; KEY_COUNT];
+    for (key, value) in object.into_iter().flat_map(Value::members) {
+        if key.key() != Key::Unknown {
+            fields[key.key() as usize] = value.number() as u16;
+        }
+    }
+    fields
+}
+
+/// Finds what of a chunk matters to its stream (see `crate::stream`).
+struct Telling<'a> {
+    slots: &'a [Slot],
+    tells: Vec<bool>,
+    reports: bool,
+}
+
+impl Telling<'_> {
+    fn look_at(&mut self, root: Value<'_>) {
+        for (key, value) in root.members() {
+            match key.key() {
+                Key::Id | Key::Model | Key::Created | Key::Error => self.mark(value),
+                Key::Usage => self.reports |= !value.is_null(),
+                Key::XGroq | Key::Cost => self.reports = true,
+                Key::Choices if value.kind() != Type::Array => self.mark(value),
+                Key::Choices => {
+                    for (key, value) in value.items().flat_map(Value::members) {
+                        match key.key() {
+                            Key::Index | Key::FinishReason => self.mark(value),
+                            Key::Usage => self.reports |= !value.is_null(),
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn mark(&mut self, value: Value<'_>) {
+        let within = value.number()..value.number() + value.size();
+        for (slot, tells) in self.slots.iter().zip(&mut self.tells) {
+            *tells |= within.contains(&(slot.node as usize));
+        }
+    }
+}
