@@ -237,6 +237,39 @@ impl<'a> Members<'a> {
     }
 }
 
+/// What a chunk has to be like to be one more of the same.
+struct Repeating {
+    row: usize,
+    template: Arc<Template>,
+    /// The telling values of the last chunk: where each ends in `values`.
+    ends: Vec<usize>,
+    values: Vec<u8>,
+}
+
+impl Repeating {
+    #[inline]
+    fn is_like(&self, shaped: &Shaped<'_>) -> bool {
+        if !Arc::ptr_eq(&self.template, shaped.template) {
+            return false;
+        }
+        let mut start = 0;
+        let mut last = self.ends.iter().map(|&end| &self.values[std::mem::replace(&mut start, end)..end]);
+        shaped.template.telling(shaped.text, shaped.spans).all(|value| last.next() == Some(value))
+    }
+
+    /// Remembers this chunk as the last.
+    fn set(&mut self, row: usize, shaped: &Shaped<'_>) {
+        self.row = row;
+        self.template = shaped.template.clone();
+        self.ends.clear();
+        self.values.clear();
+        for value in shaped.template.telling(shaped.text, shaped.spans) {
+            self.values.extend_from_slice(value);
+            self.ends.push(self.values.len());
+        }
+    }
+}
+
 /// A sink that sorts chunks into streams.
 #[derive(Default)]
 pub struct Tracker {
@@ -255,8 +288,8 @@ pub struct Tracker {
     ended: Option<usize>,
     /// Rows under another id that may be parts of a row, by that row.
     children: HashMap<usize, Vec<usize>>,
-    /// The template of the last chunk and its row, if the next chunk of the same template adds but itself to the row.
-    repeating: Option<(Arc<Template>, usize)>,
+    /// Set while the next chunk adds but itself to the row of the last, if it is like that one.
+    repeating: Option<Repeating>,
     /// Running number of chunks, errors, damages and `[DONE]`s.
     seq: u64,
     /// Where the first event was lost, in case there is no stream.
@@ -525,18 +558,22 @@ impl Sink for Tracker {
 
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
-        if let Some((template, row)) = &self.repeating
-            && Arc::ptr_eq(template, shaped.template)
+        if let Some(repeating) = &self.repeating
+            && repeating.is_like(&shaped)
         {
             self.seq += 1;
-            let row = &mut self.rows[*row];
+            let row = &mut self.rows[repeating.row];
             row.chunks += 1;
             row.last_seq = self.seq;
             return;
         }
+        let last = self.repeating.take();
         let row = self.take(shaped.doc(), shaped.place);
-        if shaped.template.repeats() && self.current == Some(row) && self.children.is_empty() {
-            self.repeating = Some((shaped.template.clone(), row));
+        if !shaped.template.reports() && self.current == Some(row) && self.children.is_empty() {
+            let template = shaped.template.clone();
+            let mut last = last.unwrap_or(Repeating { row, template, ends: Vec::new(), values: Vec::new() });
+            last.set(row, &shaped);
+            self.repeating = Some(last);
         }
     }
 

@@ -54,12 +54,16 @@ class Decoder:
 @final
 class Drain(Iterator[Chunk]):
     def __next__(self) -> Chunk: ...
+    @property
+    def _paths(self) -> tuple[int, int]: ...
 
 @final
 class Chunks(Iterator[Chunk]):
     def __next__(self) -> Chunk: ...
     @property
     def stats(self) -> Stats: ...
+    @property
+    def _paths(self) -> tuple[int, int]: ...
 
 @final
 class Events(Iterator[Event]):

@@ -2,7 +2,7 @@
 
 /// Prices tries so that a source whose events are all different costs hardly more than without shapes.
 ///
-/// A unit is about what a failed try costs, 20 ns. A hit earns what it saved; when the credit is gone, events go
+/// A unit is about 20 ns, half of what the cheapest failed try costs. A hit earns what it saved; when the credit is gone, events go
 /// straight to the careful parser, for longer each time that a new attempt fails too.
 pub(super) struct Credit {
     left: i32,
@@ -11,14 +11,14 @@ pub(super) struct Credit {
     pause: u32,
 }
 
-const FIRST: i32 = 1024;
+const FIRST: i32 = 768;
 const MOST: i32 = 2048;
 /// What an attempt after a pause may spend: about a fiftieth of what the events of the longest pause cost.
-const ATTEMPT: i32 = 1024;
+const ATTEMPT: i32 = 768;
 /// With so much left, attempts pay: the next pause is short again.
 const CONFIDENT: i32 = ATTEMPT + MOST / 4;
 const SHORTEST_PAUSE: u32 = 64;
-const LONGEST_PAUSE: u32 = 4096;
+const LONGEST_PAUSE: u32 = 8192;
 /// What a hit saves.
 const HIT: i32 = 12;
 /// What it costs to learn a shape, or to look for it among the known.
@@ -53,17 +53,17 @@ impl Credit {
         self.left = (self.left + HIT).min(MOST);
     }
 
-    /// A try that failed after so many bytes.
+    /// A try that failed after so many bytes, and after so many constants that were read as if they were holes.
     #[inline]
-    pub fn miss(&mut self, bytes: usize) {
-        self.spend(1 + i32::try_from(bytes / 512).unwrap_or(i32::MAX / 2));
+    pub fn miss(&mut self, bytes: usize, changes: usize) {
+        self.spend(2 + i32::try_from(bytes / 256 + 2 * changes).unwrap_or(i32::MAX / 2));
     }
 
     pub fn spend(&mut self, units: i32) {
         self.left -= units;
         if self.left < 0 {
             self.asleep = self.pause;
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.pause = (self.pause * 4).min(LONGEST_PAUSE);
             self.left = ATTEMPT;
         } else if self.left > CONFIDENT {
             self.pause = SHORTEST_PAUSE;

@@ -37,7 +37,7 @@ pub(super) fn run(template: &Template, input: &[u8], at: usize, max_digits: usiz
         let literal = &template.text()[part.start as usize..part.end as usize];
         tried.stopped = place;
         place = match input.get(place..place + literal.len()) {
-            Some(found) if found == literal => place + literal.len(),
+            Some(found) if same(found, literal) => place + literal.len(),
             _ => changed_literal(template, number, input, at, place, max_digits, tried)?,
         };
         if part.slot == END {
@@ -86,6 +86,18 @@ fn changed_literal(
         from = found.end as usize;
         place = behind;
     }
+}
+
+/// Are the bytes of two slices of one length the same? (Short ones are compared here: a call costs more than that.)
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if let (8..=16, Some(first), Some(last)) = (one.len(), one.first_chunk::<8>(), one.last_chunk::<8>()) {
+        return Some(first) == other.first_chunk() && Some(last) == other.last_chunk();
+    }
+    if let (17..=32, Some(first), Some(last)) = (one.len(), one.first_chunk::<16>(), one.last_chunk::<16>()) {
+        return Some(first) == other.first_chunk() && Some(last) == other.last_chunk();
+    }
+    one == other
 }
 
 /// How many bytes are the same from the start.

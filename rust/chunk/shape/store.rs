@@ -1,6 +1,7 @@
 //! The shapes of a source: parsed events in, guesses at the next event and matches out.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::credit::{Credit, LEARN, LOOK};
@@ -20,14 +21,14 @@ const SOON: u32 = 32;
 const LIFETIME: u32 = 4096;
 
 /// So many shapes are learned when they come for the first time.
-const KEPT_AT_ONCE: usize = 32;
+const KEPT_AT_ONCE: usize = 64;
 /// How many structures are remembered until they come again.
 const SEEN: usize = 1024;
 
 /// How many shapes are guessed to follow one.
 const FOLLOWERS: usize = 3;
 /// How many of the last shapes are tried besides.
-const RECENT: usize = 4;
+const RECENT: usize = 3;
 
 /// The number of a shape.
 type Number = u16;
@@ -62,7 +63,7 @@ pub struct Matched {
 pub struct Shapes {
     shapes: Vec<Shape>,
     /// By the hash of their structure.
-    numbers: HashMap<u64, Number>,
+    numbers: HashMap<u64, Number, BuildHasherDefault<Hashed>>,
     /// Tags of structures that were seen, by hash; empty until it is used.
     seen: Vec<u32>,
     memory: usize,
@@ -102,6 +103,24 @@ impl Streams {
     fn slot(text: &[u8]) -> usize {
         let Some(beginning) = text.first_chunk::<{ Self::BEGINNING }>() else { return 0 };
         hash(beginning, 0) as usize % Self::SIZE
+    }
+}
+
+/// For keys that are hashes already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -153,7 +172,7 @@ impl Shapes {
     pub fn new(max_digits: usize) -> Self {
         Self {
             shapes: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             seen: Vec::new(),
             memory: 0,
             max_digits,
@@ -203,9 +222,8 @@ impl Shapes {
         let last_of_stream = self.streams.shapes[slot];
         let by_stream = self.shapes.get(last_of_stream as usize).map_or(NONE, |shape| shape.followers[0]);
         let followers = self.shapes.get(self.last as usize).map_or([NONE; FOLLOWERS], |last| last.followers);
-        let [first, second, third, fourth] = self.recent;
-        let guesses =
-            [by_stream, last_of_stream, followers[0], followers[1], followers[2], first, second, third, fourth];
+        let [first, second, third] = self.recent;
+        let guesses = [by_stream, followers[0], followers[1], followers[2], first, second, third];
         for (number, &guess) in guesses.iter().enumerate() {
             if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
                 continue;
@@ -249,7 +267,7 @@ impl Shapes {
         match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
             Some(end) if ends(end) => Some(end),
             _ => {
-                self.credit.miss(self.tried.stopped - at);
+                self.credit.miss(self.tried.stopped - at, self.tried.changes.len());
                 None
             }
         }

@@ -109,7 +109,8 @@ pub struct Template {
     pub(super) slots: Box<[Slot]>,
     pub(super) parts: Box<[Part]>,
     skeleton: Arc<Skeleton>,
-    repeats: bool,
+    /// Holes that say to which stream the chunk belongs, or how that goes.
+    telling: Box<[u16]>,
     attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
@@ -126,15 +127,17 @@ impl Template {
     }
 
     fn assemble(text: &[u8], nodes: Box<[Node]>, slots: Box<[Slot]>, skeleton: Arc<Skeleton>) -> Self {
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(1 + slots.iter().filter(|slot| slot.is_hole).count());
         let mut places = Vec::with_capacity(nodes.len() + 1);
-        let (mut start, mut repeats) = (0, !skeleton.reports);
+        let (mut start, mut telling) = (0, Vec::new());
         for (number, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_hole) {
             places.resize(slot.node as usize, 2 * parts.len() as u16);
             places.push(2 * parts.len() as u16 + 1);
+            if skeleton.tells[number] {
+                telling.push(parts.len() as u16);
+            }
             parts.push(Part { start, end: slot.start, slot: number as u16, kind: slot.kind });
             start = slot.end;
-            repeats &= !skeleton.tells[number];
         }
         places.resize(nodes.len() + 1, 2 * parts.len() as u16);
         parts.push(Part { start, end: text.len() as u32, slot: END, kind: SlotKind::Text });
@@ -145,7 +148,7 @@ impl Template {
             slots,
             parts: parts.into(),
             skeleton,
-            repeats,
+            telling: telling.into(),
             attachment: OnceLock::new(),
         }
     }
@@ -155,35 +158,30 @@ impl Template {
     pub(super) fn moved(&self, text: &[u8], changes: &[(u16, Span)], is_hole: impl Fn(usize, &Slot) -> bool) -> Self {
         let mut nodes = self.nodes.clone();
         let mut slots = self.slots.clone();
+        let mut changes =
+            changes.iter().map(|&(slot, span)| (self.slots[slot as usize].node as usize, span)).peekable();
         // How far everything behind the last change has moved.
         let mut shift = 0u32;
-        let mut from = 0;
-        let move_to = |nodes: &mut [Node], from: usize, to: usize, shift: u32| {
-            for node in &mut nodes[from..to] {
-                node.start = node.start.wrapping_add(shift);
-                node.end = node.end.wrapping_add(shift);
+        // Containers that are open, and the number of the node behind each: its end moves as far as that.
+        let mut open: Vec<(usize, usize)> = Vec::with_capacity(16);
+        for number in 0..nodes.len() {
+            while let Some((container, _)) = open.pop_if(|&mut (_, behind)| behind == number) {
+                nodes[container].end = self.nodes[container].end.wrapping_add(shift);
             }
-        };
-        for &(slot, span) in changes {
-            let node = self.slots[slot as usize].node as usize;
-            move_to(&mut nodes, from, node, shift);
-            nodes[node] = filled(self.nodes[node], span);
-            shift = (span.end() as u32).wrapping_sub(self.nodes[node].end);
-            from = node + 1;
+            let node = &mut nodes[number];
+            if let Some((_, span)) = changes.next_if(|&(changed, _)| changed == number) {
+                shift = (span.end() as u32).wrapping_sub(node.end);
+                *node = filled(*node, span);
+                continue;
+            }
+            node.start = node.start.wrapping_add(shift);
+            node.end = node.end.wrapping_add(shift);
+            if node.is_container() {
+                open.push((number, number + node.size()));
+            }
         }
-        let all = nodes.len();
-        move_to(&mut nodes, from, all, shift);
-        // A container ends behind all that is in it: its end moved as far as what stands behind it.
-        for (number, node) in self.nodes.iter().enumerate() {
-            if matches!(node.kind(), Type::Object | Type::Array) {
-                let behind = number + node.size();
-                let last = changes.partition_point(|&(slot, _)| (self.slots[slot as usize].node as usize) < behind);
-                let moved = match last.checked_sub(1).map(|last| changes[last]) {
-                    Some((slot, span)) => (span.end() as u32).wrapping_sub(self.slots[slot as usize].end),
-                    None => 0,
-                };
-                nodes[number].end = node.end.wrapping_add(moved);
-            }
+        for (container, _) in open {
+            nodes[container].end = self.nodes[container].end.wrapping_add(shift);
         }
         for (number, slot) in slots.iter_mut().enumerate() {
             let node = nodes[slot.node as usize];
@@ -273,12 +271,22 @@ impl Template {
         (self.skeleton.content != NONE).then_some(self.skeleton.content as usize)
     }
 
-    /// Does a second chunk of this template, straight behind a first, add nothing to its stream but itself? Then id,
-    /// model, creation time, finish reasons and the like are constants, and it carries neither usage nor a cost.
+    /// Does the chunk carry usage or a cost? If not, then a second chunk of this template with the same
+    /// [`telling`](Self::telling) values, straight behind a first, adds nothing to its stream but itself.
     #[inline]
     #[must_use]
-    pub fn repeats(&self) -> bool {
-        self.repeats
+    pub fn reports(&self) -> bool {
+        self.skeleton.reports
+    }
+
+    /// The values of an event's holes that say to which stream it belongs, or how that goes: id, model, creation time,
+    /// finish reasons and the like, as far as they are not constants.
+    #[inline]
+    pub fn telling<'a>(&'a self, text: &'a [u8], spans: &'a [Span]) -> impl Iterator<Item = &'a [u8]> {
+        self.telling.iter().map(move |&hole| {
+            let span = spans[hole as usize];
+            &text[span.start()..span.end()]
+        })
     }
 
     /// A place where a user of records can keep what depends on the template alone.
