@@ -223,6 +223,12 @@ impl<B: AsRef<[u8]>> Batch<B> {
     /// An empty builder with this batch's memory, for the next batch; what held the input is dropped.
     #[must_use]
     pub fn recycle(self) -> Builder {
+        self.into_parts().0
+    }
+
+    /// An empty builder with this batch's memory, and what held the input.
+    #[must_use]
+    pub fn into_parts(self) -> (Builder, B) {
         let mut contents = self.contents;
         contents.items.clear();
         contents.own.clear();
@@ -233,7 +239,7 @@ impl<B: AsRef<[u8]>> Batch<B> {
         contents.spans.clear();
         contents.spans.shrink_to(2 * USUAL_NODES);
         contents.raws.clear();
-        Builder { contents }
+        (Builder { contents }, self.block)
     }
 
     /// A record's data, exactly as sent.

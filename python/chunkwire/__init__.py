@@ -7,7 +7,8 @@ Chunks, out of a path (``.gz`` and ``.zst`` too), bytes, a binary file or an ite
         if chunk.usage:
             print(chunk.model, chunk.usage.total_tokens)
 
-`adecode` is the same for ``async for``, and `Decoder` for code that owns the socket::
+`contents` gives only the texts, and fastest. `adecode` is for ``async for``, and `Decoder` for code that owns the
+socket::
 
     decoder = chunkwire.Decoder()
     for chunk in decoder.feed(data): ...
@@ -27,7 +28,7 @@ after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `
 
 from typing import Any
 
-from chunkwire._decode import Decoder, adecode, decode, events
+from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._model import (
     Choice,
@@ -67,6 +68,7 @@ __all__ = [
     "Usage",
     "UsageTable",
     "adecode",
+    "contents",
     "decode",
     "events",
     "usage",

@@ -19,7 +19,7 @@ from chunkwire._stats import Stats
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["AsyncChunks", "Chunks", "Decoder", "Events", "adecode", "decode", "events"]
+__all__ = ["AsyncChunks", "Chunks", "Contents", "Decoder", "Events", "adecode", "contents", "decode", "events"]
 
 MAX_EVENT_BYTES = 64 << 20
 #: What is asked of an asynchronous file.
@@ -36,6 +36,16 @@ class Chunks(Protocol):
 
     def __iter__(self) -> Chunks: ...
     def __next__(self) -> Chunk: ...
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+
+
+class Contents(Protocol):
+    """An iterator of texts that counts."""
+
+    def __iter__(self) -> Contents: ...
+    def __next__(self) -> str: ...
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
@@ -95,6 +105,35 @@ def decode(
         resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name
     )
     return _progress.Watched(chunks, resolved, progress) if progress is not None and progress is not False else chunks
+
+
+def contents(
+    source: OneSource,
+    *,
+    on_error: OnError = "raise",
+    strict: bool = False,
+    format: Format = "auto",
+    engine: Engine = "auto",
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    progress: _progress.Progress = None,
+) -> Contents:
+    """The text of each chunk: ``choices[0].delta.content``, where that is a string. (The options are those of `decode`.)
+
+    Nothing else is made of a chunk, so this is the fastest way to the text. Empty strings are given, too; a chunk whose
+    content is null, a list or absent is passed over.
+
+    Returns
+    -------
+    iterator of str
+        Its ``.stats`` tells what was counted so far.
+    """
+    check_format(format)
+    resolved = resolve(source)
+    module = _engine.load(engine)
+    texts: Contents = module.contents(
+        resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name
+    )
+    return _progress.Watched(texts, resolved, progress) if progress is not None and progress is not False else texts
 
 
 def events(

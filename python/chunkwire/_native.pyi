@@ -66,6 +66,14 @@ class Chunks(Iterator[Chunk]):
     def _paths(self) -> tuple[int, int]: ...
 
 @final
+class Contents(Iterator[str]):
+    def __next__(self) -> str: ...
+    @property
+    def stats(self) -> Stats: ...
+    @property
+    def _paths(self) -> tuple[int, int]: ...
+
+@final
 class Events(Iterator[Event]):
     def __next__(self) -> Event: ...
     @property
@@ -283,6 +291,14 @@ def chunks(
     max_event_bytes: int = 67108864,
     name: str | None = None,
 ) -> Chunks: ...
+def contents(
+    source: str | bytes | Iterable[Buffer],
+    *,
+    on_error: _OnError = "raise",
+    strict: bool = False,
+    max_event_bytes: int = 67108864,
+    name: str | None = None,
+) -> Contents: ...
 def events(
     source: str | bytes | Iterable[Buffer],
     *,

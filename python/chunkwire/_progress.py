@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 from chunkwire import _sources
 
 if TYPE_CHECKING:
-    from chunkwire._decode import Chunks
-    from chunkwire._model import Chunk
+    from chunkwire._decode import Chunks, Contents
     from chunkwire._stats import Stats
 
 __all__ = ["Bar", "Progress", "Watched", "reporter"]
@@ -109,9 +108,9 @@ def reporter(progress: Any) -> tuple[Callable[[int, int | None], object], Callab
 
 
 class Watched:
-    """An engine's iterator of chunks, reporting now and then how far it has come."""
+    """An engine's iterator of chunks or of their texts, reporting now and then how far it has come."""
 
-    def __init__(self, chunks: Chunks, source: _sources.Source, progress: Any) -> None:
+    def __init__(self, chunks: Chunks | Contents, source: _sources.Source, progress: Any) -> None:
         self._chunks = chunks
         self._report, self._close = reporter(progress)
         self._total = _sources.size_of(source)
@@ -128,7 +127,7 @@ class Watched:
     def __iter__(self) -> Watched:
         return self
 
-    def __next__(self) -> Chunk:
+    def __next__(self) -> Any:
         try:
             chunk = next(self._chunks)
         except StopIteration:

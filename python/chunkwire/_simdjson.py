@@ -470,6 +470,40 @@ def chunks(
     return _Items(blocks_of(source), _ChunkReader(queue, strict, max_event_bytes, name), queue)
 
 
+class _Texts:
+    """The text of each chunk that has one."""
+
+    def __init__(self, chunks: _Items) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> _Texts:
+        return self
+
+    def __next__(self) -> str:
+        for chunk in self._chunks:
+            content = chunk.content
+            if isinstance(content, str):
+                return content
+        raise StopIteration
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        return self._chunks.stats
+
+
+def contents(
+    source: Any,
+    *,
+    on_error: str = "raise",
+    strict: bool = False,
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    name: str | None = None,
+) -> _Texts:
+    """The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects."""
+    return _Texts(chunks(source, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name))
+
+
 def events(
     source: Any, *, strict: bool = False, max_event_bytes: int = MAX_EVENT_BYTES, name: str | None = None
 ) -> _Items:

@@ -94,6 +94,13 @@ impl Feed {
         if let Self::Iterator(iterator) = self { visit.call(iterator) } else { Ok(()) }
     }
 
+    /// Takes the memory of a block back that nobody looks into any more.
+    pub fn give_back(&mut self, block: Vec<u8>) {
+        if let Self::File(blocks) = self {
+            blocks.give_back(block);
+        }
+    }
+
     /// The next block.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self {

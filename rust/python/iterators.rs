@@ -3,58 +3,43 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::block::{Block, Feed, Next};
+use super::convert::string;
 use super::errors::borrow;
 use super::events::Events;
-use super::pipeline::{Pipeline, Settings};
+use super::pipeline::{Pipeline, Settings, SharedBatch};
 use super::views::Chunk;
+use crate::chunk::Type;
+use crate::record::Record;
 
-/// The chunks of a source.
-#[pyclass(module = "chunkwire._native")]
-pub struct Chunks {
+/// A source and its decoder.
+struct Reader {
     feed: Option<Feed>,
     pipeline: Pipeline,
 }
 
-#[pymethods]
-impl Chunks {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+impl Reader {
+    fn new(source: &Bound<'_, PyAny>, settings: Settings) -> PyResult<Self> {
+        Ok(Self { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
     }
 
-    fn __clear__(&mut self) {
-        self.feed = None;
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Chunk>> {
-        borrow(slf)?.next(slf.py())
-    }
-
-    /// What was counted so far.
-    #[getter]
-    fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        borrow(slf)?.pipeline.stats(slf.py())
-    }
-
-    /// For tests: how many chunks matched a shape, and how many the careful parser read.
-    #[getter]
-    fn _paths(slf: &Bound<'_, Self>) -> PyResult<(u64, u64)> {
-        Ok(borrow(slf)?.pipeline.paths())
-    }
-}
-
-impl Chunks {
-    fn next(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+    /// What `make` makes of the next chunk: see [`Pipeline::next`].
+    #[inline]
+    fn next<T>(
+        &mut self,
+        py: Python<'_>,
+        make: impl Fn(&SharedBatch, usize, &Record) -> PyResult<Option<T>> + Copy,
+    ) -> PyResult<Option<T>> {
         loop {
-            if let Some(chunk) = self.pipeline.next(py)? {
-                return Ok(Some(chunk));
+            if let Some(made) = self.pipeline.next(py, make)? {
+                return Ok(Some(made));
             }
             let Some(feed) = &mut self.feed else { return Ok(None) };
+            if let Some(memory) = self.pipeline.spare.take() {
+                feed.give_back(memory);
+            }
             match feed.next(py) {
                 Ok(Next::Block(block)) => self.pipeline.push(block),
                 Ok(Next::End) => {
@@ -75,6 +60,74 @@ impl Chunks {
     }
 }
 
+/// The iterators over a whole source: each has a name, what it gives, and how that is made of a chunk.
+macro_rules! readers {
+    ($($(#[doc = $doc:literal])* $name:ident -> $item:ty: $make:expr)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[pyclass(module = "chunkwire._native")]
+            pub struct $name(Reader);
+
+            #[pymethods]
+            impl $name {
+                fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+                    self.0.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+                }
+
+                fn __clear__(&mut self) {
+                    self.0.feed = None;
+                }
+
+                fn __iter__(slf: Py<Self>) -> Py<Self> {
+                    slf
+                }
+
+                fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<$item>> {
+                    let py = slf.py();
+                    borrow(slf)?.0.next(py, |batch, number, record| $make(py, batch, number, record))
+                }
+
+                /// What was counted so far.
+                #[getter]
+                fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                    borrow(slf)?.0.pipeline.stats(slf.py())
+                }
+
+                /// For tests: how many chunks matched a shape, and how many the careful parser read.
+                #[getter]
+                fn _paths(slf: &Bound<'_, Self>) -> PyResult<(u64, u64)> {
+                    Ok(borrow(slf)?.0.pipeline.paths())
+                }
+            }
+        )*
+    };
+}
+
+readers! {
+    /// The chunks of a source.
+    Chunks -> Chunk: chunk
+
+    /// The text of each chunk of a source that has one.
+    Contents -> Bound<'py, PyString>: content
+}
+
+#[inline]
+fn chunk(_: Python<'_>, batch: &SharedBatch, number: usize, _: &Record) -> PyResult<Option<Chunk>> {
+    Ok(Some(Chunk::new(batch.clone(), number)))
+}
+
+/// `choices[0].delta.content`, where it is a string.
+#[inline]
+fn content<'py>(
+    py: Python<'py>,
+    batch: &SharedBatch,
+    _: usize,
+    record: &Record,
+) -> PyResult<Option<Bound<'py, PyString>>> {
+    let content = batch.doc(record).content().filter(|content| content.kind() == Type::String);
+    content.map(|content| string(py, content)).transpose()
+}
+
 /// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
 #[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
@@ -86,7 +139,21 @@ pub fn chunks(
     name: Option<Py<PyAny>>,
 ) -> PyResult<Chunks> {
     let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
-    Ok(Chunks { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
+    Ok(Chunks(Reader::new(source, settings)?))
+}
+
+/// The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects.
+#[pyfunction]
+#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
+pub fn contents(
+    source: &Bound<'_, PyAny>,
+    on_error: &str,
+    strict: bool,
+    max_event_bytes: usize,
+    name: Option<Py<PyAny>>,
+) -> PyResult<Contents> {
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    Ok(Contents(Reader::new(source, settings)?))
 }
 
 /// The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
@@ -164,7 +231,8 @@ impl Drain {
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Chunk>> {
         let (mut drain, py) = (borrow(slf)?, slf.py());
         loop {
-            if let Some(chunk) = drain.pipeline.next(py)? {
+            let next = drain.pipeline.next(py, |batch, number, record| chunk(py, batch, number, record))?;
+            if let Some(chunk) = next {
                 return Ok(Some(chunk));
             }
             if !drain.ending || drain.pipeline.is_finished() {

@@ -19,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use super::events::{Event, Events};
     #[pymodule_export]
-    use super::iterators::{Chunks, Decoder, Drain, chunks, events};
+    use super::iterators::{Chunks, Contents, Decoder, Drain, chunks, contents, events};
     #[pymodule_export]
     use super::usage::usage;
     #[pymodule_export]

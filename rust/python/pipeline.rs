@@ -9,10 +9,9 @@ use pyo3::prelude::*;
 use super::block::Block;
 use super::convert::{text, to_python};
 use super::errors;
-use super::views::Chunk;
 use crate::decoder::{self, MAX_EVENT_BYTES};
 use crate::error::{Damage, Kind, Place};
-use crate::record::{Batch, Builder, ErrorBody, Item};
+use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 
 /// A block, shared by the batches that were decoded from it.
 #[derive(Clone)]
@@ -95,6 +94,8 @@ pub struct Pipeline {
     /// The batch before: its memory serves again once nobody looks into it. (The one that was just given out will not
     /// do: a loop still holds its last chunk while it asks for the next.)
     spent: Option<SharedBatch>,
+    /// The memory of the last block that nobody looks into any more.
+    pub spare: Option<Vec<u8>>,
     finished: bool,
 }
 
@@ -110,6 +111,7 @@ impl Pipeline {
             batch: None,
             next_item: 0,
             spent: None,
+            spare: None,
             finished: false,
         }
     }
@@ -126,18 +128,24 @@ impl Pipeline {
         self.finished
     }
 
-    /// The next chunk of what was pushed, an error if that comes first, or None if more is wanted.
+    /// What `make` makes of the next chunk of what was pushed for which it makes something; an error if that comes
+    /// first, or None if more is wanted. `make` gets the batch and the chunk's number in it.
     #[inline]
-    pub fn next(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+    pub fn next<T>(
+        &mut self,
+        py: Python<'_>,
+        make: impl Fn(&SharedBatch, usize, &Record) -> PyResult<Option<T>>,
+    ) -> PyResult<Option<T>> {
         loop {
             if let Some(batch) = &self.batch {
                 let number = self.next_item;
                 if let Some(item) = batch.items().get(number) {
                     self.next_item += 1;
-                    if matches!(item, Item::Chunk(_)) {
-                        return Ok(Some(Chunk::new(batch.clone(), number)));
-                    }
-                    if self.raise {
+                    if let Item::Chunk(record) = item {
+                        if let Some(made) = make(batch, number, record)? {
+                            return Ok(Some(made));
+                        }
+                    } else if self.raise {
                         return Err(self.error(py, batch, item)?);
                     }
                     continue;
@@ -152,7 +160,16 @@ impl Pipeline {
     /// Decodes the next batch of what waits; false if nothing waits.
     fn refill(&mut self, py: Python<'_>) -> bool {
         let Some(block) = self.waiting.front().cloned() else { return false };
-        let mut builder = self.spent.take().and_then(Arc::into_inner).map_or_else(Builder::default, Batch::recycle);
+        let mut builder = match self.spent.take().and_then(Arc::into_inner) {
+            Some(spent) => {
+                let (builder, block) = spent.into_parts();
+                if let Some(Block::Owned(memory)) = Arc::into_inner(block.0) {
+                    self.spare = Some(memory);
+                }
+                builder
+            }
+            None => Builder::default(),
+        };
         self.spent = self.batch.take();
         let (decoder, at) = (&mut self.decoder, &mut self.at);
         let input = block.as_ref();

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::block::{Feed, Next};
+use super::block::{Block, Feed, Next};
 use super::convert::text;
 use super::errors;
 use super::pipeline::{Settings, compressed_damage};
@@ -36,6 +36,9 @@ pub fn usage<'py>(
                     py.check_signals()?;
                 }
                 py.check_signals()?;
+                if let Block::Owned(memory) = block {
+                    feed.give_back(memory);
+                }
             }
             Next::End => break,
             Next::Damaged(reason) => {

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use super::block::Block;
 use super::convert::to_python;
 use super::pipeline::{SharedBatch, SharedBlock};
+use crate::chunk::shape::Template;
 use crate::chunk::{self, Doc, Key, Type, Value};
 use crate::decoder::{Found, Sink};
 use crate::error::Place;
@@ -78,7 +79,10 @@ impl View {
                 }
                 Ok(list.into_any())
             }
-            _ => to_python(py, value),
+            _ => match self.doc().template() {
+                Some(template) if template.is_constant(value.number()) => constant(py, template, value),
+                _ => to_python(py, value),
+            },
         }
     }
 
@@ -122,6 +126,22 @@ impl View {
     }
 }
 
+/// The constants of a template as Python objects, by node; made when they are asked for.
+struct Constants(Box<[PyOnceLock<Py<PyAny>>]>);
+
+/// A value that is the same in all chunks of a template: one object for all of them, if it cannot be changed.
+fn constant<'py>(py: Python<'py>, template: &Template, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
+    if !matches!(value.kind(), Type::String | Type::Int | Type::Float) {
+        return to_python(py, value);
+    }
+    let new = || Box::new(Constants((0..template.nodes_count()).map(|_| PyOnceLock::new()).collect())) as _;
+    let Some(Constants(objects)) = template.attachment().get_or_init(new).downcast_ref() else {
+        return to_python(py, value);
+    };
+    let object = objects[value.number()].get_or_try_init(py, || to_python(py, value).map(Bound::unbind))?;
+    Ok(object.bind(py).clone())
+}
+
 /// A helper of `chunkwire._model` that does what need not be fast.
 fn helper<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<&'py Bound<'py, PyAny>> {
     cell.import(py, "chunkwire._model", name)
@@ -148,7 +168,7 @@ macro_rules! views {
 
         $(
             $(#[doc = $doc])*
-            #[pyclass(module = "chunkwire._native", frozen)]
+            #[pyclass(module = "chunkwire._native", frozen, freelist = 64)]
             pub struct $name(View);
 
             #[pymethods]

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// How many bytes a block has at most.
-pub const BLOCK_BYTES: usize = 1 << 20;
+/// How many bytes a block has at most: so few that the cache still has them when they are decoded.
+pub const BLOCK_BYTES: usize = 1 << 18;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
@@ -23,6 +23,8 @@ pub struct Blocks {
     head: usize,
     /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
     left: Option<u64>,
+    /// The memory of a block that is not needed any more.
+    spare: Option<Vec<u8>>,
 }
 
 impl Blocks {
@@ -51,7 +53,7 @@ impl Blocks {
         } else {
             Box::new(whole)
         };
-        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length }, left })
+        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length }, left, spare: None })
     }
 
     /// The next block; None at the end.
@@ -62,7 +64,9 @@ impl Blocks {
     /// compressed data that is cut or damaged. All that was whole before it has been given.
     pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
         let size = self.left.map_or(BLOCK_BYTES, |left| (left as usize).saturating_add(1).clamp(1 << 12, BLOCK_BYTES));
-        let mut block = vec![0; size];
+        // A vector that had this size once is not filled again; new memory the system would have to clear, too.
+        let mut block = self.spare.take().unwrap_or_default();
+        block.resize(size, 0);
         let mut length = 0;
         // One read a block, so that what a pipe has is given at once; but the four bytes that `open` looked at come
         // back as a read of their own.
@@ -82,5 +86,10 @@ impl Blocks {
             block.shrink_to_fit();
         }
         Ok((length > 0).then_some(block))
+    }
+
+    /// Takes the memory of a block back, for the next.
+    pub fn give_back(&mut self, block: Vec<u8>) {
+        self.spare = Some(block);
     }
 }

@@ -197,6 +197,12 @@ impl Template {
         &self.nodes
     }
 
+    /// How many nodes it has: so many values and keys.
+    #[must_use]
+    pub fn nodes_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// How many holes it has: so many spans an event needs.
     #[inline]
     #[must_use]
