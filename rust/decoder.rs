@@ -72,6 +72,28 @@ impl Stats {
             self.damages.push(damage.clone());
         }
     }
+
+    /// Adds the counts of the part of a source behind this one; `global` gives the place in the source for one in the
+    /// part.
+    pub fn append(&mut self, part: Self, global: impl Fn(Place) -> Place) {
+        self.bytes += part.bytes;
+        self.events += part.events;
+        self.chunks += part.chunks;
+        self.done += part.done;
+        self.errors += part.errors;
+        self.keepalives += part.keepalives;
+        self.comments += part.comments;
+        self.damaged += part.damaged;
+        self.chunk_bytes += part.chunk_bytes;
+        self.done_bytes += part.done_bytes;
+        self.error_bytes += part.error_bytes;
+        self.comment_bytes += part.comment_bytes;
+        self.skipped_bytes += part.skipped_bytes;
+        self.damaged_bytes += part.damaged_bytes;
+        let room = KEPT_DAMAGES.saturating_sub(self.damages.len());
+        let damages = part.damages.into_iter().take(room);
+        self.damages.extend(damages.map(|damage| Damage { place: global(damage.place), ..damage }));
+    }
 }
 
 /// How many chunks went which way.
@@ -268,19 +290,50 @@ impl Decoder {
         }
     }
 
-    /// The end of the source.
-    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+    /// A decoder between two events of a source, behind its beginning. Its places count from there.
+    #[must_use]
+    pub fn inside(options: Options) -> Self {
+        let mut decoder = Self::new(options);
+        decoder.framer = Framer::inside(decoder.options.max_event_bytes);
+        decoder
+    }
+
+    /// Takes the shapes that were learned, for another decoder.
+    pub fn take_shapes(&mut self) -> Option<Box<Shapes>> {
+        self.shapes.take()
+    }
+
+    /// Starts with shapes that were learned elsewhere, under the same options.
+    pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
+        self.shapes = shapes;
+    }
+
+    /// Where no event and no known field was seen, but other lines: the first byte of the first of those.
+    #[must_use]
+    pub fn foreign(&self) -> Option<u8> {
+        self.framer.foreign()
+    }
+
+    /// Lines that have ended so far.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.framer.lines()
+    }
+
+    /// The end of the source: an event that is open.
+    pub fn finish_events<S: Sink>(&mut self, sink: &mut S) {
         if let Some(frame) = self.framer.finish(self.options.strict) {
             self.event(&frame, &[], true, sink);
         }
+    }
+
+    /// The end of the source.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        self.finish_events(sink);
         if let Some(first) = self.framer.foreign() {
-            let guess = match first {
-                b'<' => "it looks like HTML",
-                b'{' | b'[' => "it looks like JSON, not like server-sent events",
-                _ => "this is no event stream",
-            };
-            let place = Place { offset: 0, line: 1, event: 0 };
-            self.damage(Kind::NotAStream, place, None, format!("no event found; {guess}"), sink);
+            let damage = not_a_stream(first);
+            self.stats.add(&damage);
+            sink.damage(&damage);
         }
     }
 
@@ -477,6 +530,18 @@ impl Decoder {
         self.stats.add(&Damage { kind: Kind::ServerError, place, position: None, reason: message });
         sink.server_error(place, body);
     }
+}
+
+/// The damage of a source without events, whose first unknown line begins with this byte.
+#[must_use]
+pub fn not_a_stream(first: u8) -> Damage {
+    let guess = match first {
+        b'<' => "it looks like HTML",
+        b'{' | b'[' => "it looks like JSON, not like server-sent events",
+        _ => "this is no event stream",
+    };
+    let place = Place { offset: 0, line: 1, event: 0 };
+    Damage { kind: Kind::NotAStream, place, position: None, reason: format!("no event found; {guess}") }
 }
 
 /// `[DONE]` as nearly every server sends it.

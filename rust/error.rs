@@ -73,6 +73,19 @@ pub struct Damage {
     pub reason: String,
 }
 
+impl Damage {
+    /// That of a compressed source that breaks off after `offset` decompressed bytes. Its line and event are unknown: 0.
+    #[must_use]
+    pub fn of_compression(offset: u64, reason: &str) -> Self {
+        Self {
+            kind: Kind::Truncated,
+            place: Place { offset, line: 0, event: 0 },
+            position: None,
+            reason: format!("the compressed source is cut or damaged: {reason}"),
+        }
+    }
+}
+
 /// Why a text is not JSON, in the words and with the positions of CPython's `json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonErrorKind {

@@ -237,35 +237,43 @@ impl<'a> Members<'a> {
     }
 }
 
-/// What a chunk has to be like to be one more of the same.
-struct Repeating {
-    row: usize,
+/// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like.
+pub struct Likeness {
     template: Arc<Template>,
-    /// The telling values of the last chunk: where each ends in `values`.
+    /// The telling values of that chunk: where each ends in `values`.
     ends: Vec<usize>,
     values: Vec<u8>,
 }
 
-impl Repeating {
+impl Likeness {
+    /// Is this chunk like that one?
     #[inline]
-    fn is_like(&self, shaped: &Shaped<'_>) -> bool {
+    #[must_use]
+    pub fn is_like(&self, shaped: &Shaped<'_>) -> bool {
         if !Arc::ptr_eq(&self.template, shaped.template) {
             return false;
         }
         let mut start = 0;
-        let mut last = self.ends.iter().map(|&end| &self.values[std::mem::replace(&mut start, end)..end]);
-        shaped.template.telling(shaped.text, shaped.spans).all(|value| last.next() == Some(value))
+        let mut values = self.ends.iter().map(|&end| &self.values[std::mem::replace(&mut start, end)..end]);
+        shaped.template.telling(shaped.text, shaped.spans).all(|value| values.next() == Some(value))
     }
 
-    /// Remembers this chunk as the last.
-    fn set(&mut self, row: usize, shaped: &Shaped<'_>) {
-        self.row = row;
-        self.template = shaped.template.clone();
-        self.ends.clear();
-        self.values.clear();
+    /// The likeness of this chunk; none if each chunk like it would add something.
+    pub fn set(likeness: &mut Option<Self>, shaped: &Shaped<'_>) {
+        if shaped.template.reports() {
+            *likeness = None;
+            return;
+        }
+        let template = shaped.template.clone();
+        let one = likeness.get_or_insert_with(|| Self { template, ends: Vec::new(), values: Vec::new() });
+        if !Arc::ptr_eq(&one.template, shaped.template) {
+            one.template = shaped.template.clone();
+        }
+        one.ends.clear();
+        one.values.clear();
         for value in shaped.template.telling(shaped.text, shaped.spans) {
-            self.values.extend_from_slice(value);
-            self.ends.push(self.values.len());
+            one.values.extend_from_slice(value);
+            one.ends.push(one.values.len());
         }
     }
 }
@@ -288,8 +296,9 @@ pub struct Tracker {
     ended: Option<usize>,
     /// Rows under another id that may be parts of a row, by that row.
     children: HashMap<usize, Vec<usize>>,
-    /// Set while the next chunk adds but itself to the row of the last, if it is like that one.
-    repeating: Option<Repeating>,
+    /// The last chunk, and its row, while the next adds but itself to that if it is like the last.
+    last: Option<Likeness>,
+    last_row: usize,
     /// Running number of chunks, errors, damages and `[DONE]`s.
     seq: u64,
     /// Where the first event was lost, in case there is no stream.
@@ -364,9 +373,34 @@ impl Tracker {
         self.open.insert(id.into(), row);
     }
 
+    /// Takes `count` chunks that are alike (see [`Likeness`]), the first of which is this one.
+    pub fn chunks(&mut self, doc: Doc<'_>, place: Place, count: u64) {
+        let row = self.take(doc, place);
+        if self.repeats(row) {
+            self.repeat(row, count - 1);
+            return;
+        }
+        for _ in 1..count {
+            self.take(doc, place);
+        }
+    }
+
+    /// Would the next chunk go to this row for sure, if it is like the last one, which did?
+    fn repeats(&self, row: usize) -> bool {
+        self.current == Some(row) && self.children.is_empty()
+    }
+
+    #[inline]
+    fn repeat(&mut self, row: usize, count: u64) {
+        self.seq += count;
+        let row = &mut self.rows[row];
+        row.chunks += count;
+        row.last_seq = self.seq;
+    }
+
     /// Adds a chunk to its row, and gives that.
     fn take(&mut self, doc: Doc<'_>, place: Place) -> usize {
-        self.repeating = None;
+        self.last = None;
         self.seq += 1;
         let members = Members::of(doc.root());
         let row = self.row_of(&members, place.offset);
@@ -558,27 +592,22 @@ impl Sink for Tracker {
 
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
-        if let Some(repeating) = &self.repeating
-            && repeating.is_like(&shaped)
+        if let Some(last) = &self.last
+            && last.is_like(&shaped)
         {
-            self.seq += 1;
-            let row = &mut self.rows[repeating.row];
-            row.chunks += 1;
-            row.last_seq = self.seq;
+            self.repeat(self.last_row, 1);
             return;
         }
-        let last = self.repeating.take();
-        let row = self.take(shaped.doc(), shaped.place);
-        if !shaped.template.reports() && self.current == Some(row) && self.children.is_empty() {
-            let template = shaped.template.clone();
-            let mut last = last.unwrap_or(Repeating { row, template, ends: Vec::new(), values: Vec::new() });
-            last.set(row, &shaped);
-            self.repeating = Some(last);
+        let mut last = self.last.take();
+        self.last_row = self.take(shaped.doc(), shaped.place);
+        if self.repeats(self.last_row) {
+            Likeness::set(&mut last, &shaped);
+            self.last = last;
         }
     }
 
     fn done(&mut self, place: Place) {
-        self.repeating = None;
+        self.last = None;
         self.seq += 1;
         if let Some(row) = self.row_to_end() {
             self.rows[row].done = true;
@@ -592,7 +621,7 @@ impl Sink for Tracker {
     }
 
     fn server_error(&mut self, place: Place, _: Body<'_>) {
-        self.repeating = None;
+        self.last = None;
         self.seq += 1;
         self.nodes.clear();
         let row = match self.current {
@@ -607,7 +636,7 @@ impl Sink for Tracker {
         if !damage.kind.is_loss() {
             return;
         }
-        self.repeating = None;
+        self.last = None;
         self.seq += 1;
         self.first_loss.get_or_insert(damage.place.offset);
         if matches!(damage.kind, Kind::NotAChunk | Kind::NotAStream) {

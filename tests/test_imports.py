@@ -141,7 +141,7 @@ print(len(chunks), 'numpy' in sys.modules)
 
 # --- Rust --------------------------------------------------------------------------------------------------------
 
-ROOMS = ["error", "source", "event", "chunk", "decoder", "record", "stream", "usage", "message", "python"]
+ROOMS = ["error", "source", "event", "chunk", "decoder", "record", "stream", "usage", "message", "scan", "python"]
 PATHS = re.compile(r"\b(crate|super|self)((?:::(?:super|[A-Za-z_]\w*|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\*))+)")
 
 

@@ -117,7 +117,7 @@ def contents(
     max_event_bytes: int = MAX_EVENT_BYTES,
     progress: _progress.Progress = None,
 ) -> Contents:
-    """The text of each chunk: ``choices[0].delta.content``, where that is a string. (The options are those of `decode`.)
+    """The text of each chunk: ``choices[0].delta.content``, where that is a string. (Options are those of `decode`.)
 
     Nothing else is made of a chunk, so this is the fastest way to the text. Empty strings are given, too; a chunk whose
     content is null, a list or absent is passed over.

@@ -15,6 +15,7 @@ __all__ = [
     "Choice",
     "Chunk",
     "Chunks",
+    "Contents",
     "CompletionTokensDetails",
     "Decoder",
     "Delta",
@@ -28,6 +29,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "chunks",
+    "contents",
     "events",
     "restore",
     "usage",
@@ -312,5 +314,6 @@ def usage(
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
+    threads: int = 1,
 ) -> tuple[dict[str, bytes | list[str | None] | _Codes], Stats]: ...
 def restore(name: str, raw: bytes, offset: int) -> Any: ...

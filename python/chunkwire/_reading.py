@@ -1,6 +1,7 @@
 """Reads all sources of a usage table: what the caller named in, each source's columns and counts out.
 
-Sources are decoded side by side in threads; the native engine leaves Python to others while it decodes.
+Sources are decoded side by side in threads, and a large one by several; the native engine leaves Python to others
+while it decodes.
 """
 
 from __future__ import annotations
@@ -63,11 +64,12 @@ def read_all(
         raise found.failures[0][1]
 
     told = _Told(found, progress)
-    reader = _Reader(module, options, raises, told)
+    wanted = threads or _processors()
     if module.__name__.endswith("._simdjson"):
-        count = 1  # it holds Python's lock all the time: threads would only wait for each other
-    else:
-        count = min(threads or _processors(), len(found.sources))
+        wanted = 1  # it holds Python's lock all the time: threads would only wait for each other
+    count = max(1, min(wanted, len(found.sources)))
+    # A source alone is split, if it is large.
+    reader = _Reader(module, {**options, "threads": wanted // count}, raises, told)
     read = Read(passed_over=found.passed_over, failures=found.failures)
     try:
         for source, result in zip(
@@ -216,7 +218,8 @@ class _Reader:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
             try:
-                for _ in self._module.chunks(source.feed, on_error="raise", **self._options, name=source.name):
+                options = {name: value for name, value in self._options.items() if name != "threads"}
+                for _ in self._module.chunks(source.feed, on_error="raise", **options, name=source.name):
                     pass
             except ChunkwireError as error:
                 raise error.with_traceback(None) from None  # which would keep the file open

@@ -88,7 +88,8 @@ def usage(
         (``.sse .txt .log .stream .events``, and those packed as ``.gz`` or ``.zst``; the rest is listed in
         ``passed_over``); a str may be a glob, with ``**`` for any folders.
     threads : int, optional
-        How many sources are decoded at once. The default is as many as there are processors.
+        How many sources are decoded at once; a large file alone is split between them. The result is the same for any
+        number. The default is as many as there are processors.
     progress : callable or True, optional
         Called now and then with the bytes read and the bytes of all sources, or None where that is unknown. True
         shows a bar on a terminal.

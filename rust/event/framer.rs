@@ -146,6 +146,12 @@ impl Framer {
         }
     }
 
+    /// A framer between two blocks of a source, behind its beginning. Its places count from there.
+    #[must_use]
+    pub fn inside(max_event_bytes: usize) -> Self {
+        Self { mark: None, ..Self::new(max_event_bytes) }
+    }
+
     /// The next event of `input[*at..]`; None when all of it is consumed. Pass new input only then.
     #[inline]
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Option<Frame> {
@@ -305,6 +311,12 @@ impl Framer {
     #[must_use]
     pub fn consumed(&self) -> u64 {
         self.offset
+    }
+
+    /// Lines that have ended so far.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// Events given out so far.

@@ -9,7 +9,7 @@ use pyo3::types::{PyString, PyTuple};
 
 use super::block::{Block, Feed, Next};
 use super::errors;
-use super::pipeline::{Settings, compressed_damage};
+use super::pipeline::Settings;
 use crate::decoder::Stats;
 use crate::error::{Damage, Kind};
 use crate::event::{Data, Frame, FrameKind, Framer, decode_utf8};
@@ -155,7 +155,7 @@ impl Events {
             self.feed = None;
             self.ending = true;
             if let Some(reason) = reason {
-                let damage = compressed_damage(self.framer.consumed(), &reason);
+                let damage = Damage::of_compression(self.framer.consumed(), &reason);
                 self.stats.add(&damage);
                 return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
             }

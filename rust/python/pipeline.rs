@@ -10,7 +10,7 @@ use super::block::Block;
 use super::convert::{text, to_python};
 use super::errors;
 use crate::decoder::{self, MAX_EVENT_BYTES};
-use crate::error::{Damage, Kind, Place};
+use crate::error::Damage;
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 
 /// A block, shared by the batches that were decoded from it.
@@ -206,7 +206,7 @@ impl Pipeline {
 
     /// Counts a compressed source that breaks off, and gives the error to raise.
     pub fn compressed_damage(&mut self, py: Python<'_>, reason: &str) -> PyResult<Option<PyErr>> {
-        let damage = compressed_damage(self.decoder.stats().bytes, reason);
+        let damage = Damage::of_compression(self.decoder.stats().bytes, reason);
         self.decoder.add_damage(&damage);
         if self.raise { Ok(Some(errors::decode_error(py, &damage, self.source.as_ref())?)) } else { Ok(None) }
     }
@@ -237,15 +237,5 @@ impl Pipeline {
             }
             Item::Chunk(_) => unreachable!("a chunk is no error"),
         }
-    }
-}
-
-/// The damage of a compressed source that breaks off after `offset` decompressed bytes.
-pub fn compressed_damage(offset: u64, reason: &str) -> Damage {
-    Damage {
-        kind: Kind::Truncated,
-        place: Place { offset, line: 0, event: 0 },
-        position: None,
-        reason: format!("the compressed source is cut or damaged: {reason}"),
     }
 }

@@ -6,26 +6,44 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::block::{Block, Feed, Next};
 use super::convert::text;
 use super::errors;
-use super::pipeline::{Settings, compressed_damage};
-use crate::decoder::Decoder;
-use crate::stream::Tracker;
+use super::pipeline::Settings;
+use crate::decoder::{Decoder, Stats};
+use crate::error::Damage;
+use crate::scan::{Outcome, PART_BYTES, Scan};
+use crate::source::Blocks;
+use crate::stream::{Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
 
 /// Events between two looks at Python's signals.
 const EVENTS_AT_ONCE: usize = 1 << 16;
 
-/// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+/// A smaller file is not worth a second thread.
+const SMALL_FILE: u64 = 4 << 20;
+
+/// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects. A file is read by
+/// so many threads, if it is large.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None))]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1))]
 pub fn usage<'py>(
     source: &Bound<'py, PyAny>,
     strict: bool,
     max_event_bytes: usize,
     name: Option<Py<PyAny>>,
-) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyAny>)> {
+    threads: usize,
+) -> PyResult<Table<'py>> {
     let py = source.py();
     let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?;
     let mut feed = Feed::new(source)?;
+    let part_bytes = part_bytes();
+    if let Feed::File(blocks) = feed {
+        if threads < 2 || blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0) {
+            feed = Feed::File(blocks);
+        } else if let Some(result) = by_threads(py, *blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES))? {
+            return Ok(result);
+        } else {
+            feed = Feed::new(source)?;
+        }
+    }
     let mut decoder = Decoder::new(settings.options);
     let mut tracker = Tracker::default();
     loop {
@@ -42,19 +60,50 @@ pub fn usage<'py>(
             }
             Next::End => break,
             Next::Damaged(reason) => {
-                decoder.add_damage(&compressed_damage(decoder.stats().bytes, &reason));
+                decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &reason));
                 break;
             }
         }
     }
-    let columns = py.detach(|| {
+    let streams = py.detach(|| {
         decoder.finish(&mut tracker);
-        Columns::new(tracker.finish())
+        tracker.finish()
     });
-    for damage in &columns.damages {
-        decoder.add_damage(damage);
+    result(py, streams, decoder.stats(), &settings)
+}
+
+/// `CHUNKWIRE_TEST_SPLIT_BYTES` sets how many bytes a part has that a thread takes: for tests, whose logs are small.
+fn part_bytes() -> Option<usize> {
+    std::env::var("CHUNKWIRE_TEST_SPLIT_BYTES").ok()?.parse().ok()
+}
+
+/// Columns and counts.
+type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
+
+/// The same by several threads; None if the file cannot be split.
+fn by_threads<'py>(
+    py: Python<'py>,
+    blocks: Blocks,
+    settings: &Settings,
+    threads: usize,
+    part_bytes: usize,
+) -> PyResult<Option<Table<'py>>> {
+    let mut scan = Scan::new(blocks, settings.options, threads, part_bytes);
+    while py.detach(|| scan.work()) {
+        py.check_signals()?;
     }
-    Ok((to_dict(py, &columns)?, errors::stats(py, &decoder.stats(), settings.source.as_ref())?))
+    match py.detach(|| scan.finish())? {
+        Outcome::NoParts => Ok(None),
+        Outcome::Done(done) => result(py, done.0, done.1, settings).map(Some),
+    }
+}
+
+fn result<'py>(py: Python<'py>, streams: Streams, mut stats: Stats, settings: &Settings) -> PyResult<Table<'py>> {
+    let columns = py.detach(|| Columns::new(streams));
+    for damage in &columns.damages {
+        stats.add(damage);
+    }
+    Ok((to_dict(py, &columns)?, errors::stats(py, &stats, settings.source.as_ref())?))
 }
 
 /// The memory of a column.

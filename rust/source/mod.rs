@@ -67,11 +67,26 @@ impl Blocks {
         // A vector that had this size once is not filled again; new memory the system would have to clear, too.
         let mut block = self.spare.take().unwrap_or_default();
         block.resize(size, 0);
+        let length = self.read(&mut block)?;
+        self.left = self.left.map(|left| left.saturating_sub(length as u64));
+        block.truncate(length);
+        if length < size / 2 {
+            block.shrink_to_fit();
+        }
+        Ok((length > 0).then_some(block))
+    }
+
+    /// Reads into `memory`, which has more than a few bytes; gives how many, 0 at the end. Do not mix with `next_block`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_block`](Self::next_block).
+    pub fn read(&mut self, memory: &mut [u8]) -> io::Result<usize> {
         let mut length = 0;
         // One read a block, so that what a pipe has is given at once; but the four bytes that `open` looked at come
         // back as a read of their own.
         while length <= self.head {
-            match self.reader.read(&mut block[length..]) {
+            match self.reader.read(&mut memory[length..]) {
                 Ok(0) => break,
                 Ok(more) => length += more,
                 Err(error) if length == 0 => return Err(error),
@@ -80,12 +95,13 @@ impl Blocks {
             }
         }
         self.head = 0;
-        self.left = self.left.map(|left| left.saturating_sub(length as u64));
-        block.truncate(length);
-        if length < size / 2 {
-            block.shrink_to_fit();
-        }
-        Ok((length > 0).then_some(block))
+        Ok(length)
+    }
+
+    /// Is it a file that is not compressed, whose size is known?
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.left.is_some()
     }
 
     /// Takes the memory of a block back, for the next.

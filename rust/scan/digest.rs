@@ -1,0 +1,114 @@
+//! What a part of a source adds to its streams: the decoder's findings in, something that a [`Tracker`] can take later out.
+//!
+//! A digest keeps what is told in order, but a run of chunks that say the same but for their text is one entry. So it
+//! is small, and taking it costs next to nothing beside the decoding that another thread did.
+
+use crate::chunk::{Doc, Node};
+use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::error::{Damage, Place};
+use crate::record::{Batch, Builder, Item};
+use crate::stream::{Likeness, Tracker};
+
+enum Entry {
+    /// A chunk, by its number in the batch, and how many came behind it that are like it.
+    Chunk {
+        item: usize,
+        place: Place,
+        more: u64,
+    },
+    Done(Place),
+    ServerError(Place),
+    Damage(Damage),
+}
+
+/// A sink that keeps what matters to streams.
+#[derive(Default)]
+pub(super) struct Digest {
+    builder: Builder,
+    items: usize,
+    entries: Vec<Entry>,
+    last: Option<Likeness>,
+}
+
+/// A digest with the bytes that it looks into.
+pub(super) struct Digested<B> {
+    batch: Batch<B>,
+    entries: Vec<Entry>,
+}
+
+impl Digest {
+    fn push_chunk(&mut self, place: Place) {
+        self.entries.push(Entry::Chunk { item: self.items, place, more: 0 });
+        self.items += 1;
+    }
+
+    pub fn build<B: AsRef<[u8]>>(self, block: B) -> Digested<B> {
+        Digested { batch: self.builder.build(block), entries: self.entries }
+    }
+}
+
+impl Sink for Digest {
+    fn nodes(&mut self) -> &mut Vec<Node> {
+        self.builder.nodes()
+    }
+
+    fn chunk(&mut self, found: Found<'_>) {
+        self.last = None;
+        self.push_chunk(found.place);
+        self.builder.chunk(found);
+    }
+
+    #[inline]
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        if let Some(last) = &self.last
+            && last.is_like(&shaped)
+            && let Some(Entry::Chunk { more, .. }) = self.entries.last_mut()
+        {
+            *more += 1;
+            return;
+        }
+        Likeness::set(&mut self.last, &shaped);
+        self.push_chunk(shaped.place);
+        self.builder.shaped(shaped);
+    }
+
+    fn done(&mut self, place: Place) {
+        self.last = None;
+        self.entries.push(Entry::Done(place));
+    }
+
+    fn server_error(&mut self, place: Place, body: Body<'_>) {
+        self.last = None;
+        if let Body::Json(found) = body {
+            self.builder.nodes().truncate(found.first_node);
+        }
+        self.entries.push(Entry::ServerError(place));
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.last = None;
+        self.entries.push(Entry::Damage(damage.clone()));
+    }
+}
+
+impl<B: AsRef<[u8]>> Digested<B> {
+    /// Tells the tracker what was found; `global` gives the place in the source for one in the part. Gives the bytes
+    /// back.
+    pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> B {
+        for entry in &self.entries {
+            match entry {
+                Entry::Chunk { item, place, more } => {
+                    let Item::Chunk(record) = &self.batch.items()[*item] else { continue };
+                    let doc: Doc<'_> = self.batch.doc(record);
+                    tracker.chunks(doc, global(*place), 1 + more);
+                }
+                Entry::Done(place) => tracker.done(global(*place)),
+                Entry::ServerError(place) => tracker.server_error(global(*place), Body::Text("")),
+                Entry::Damage(damage) => {
+                    tracker.damage(&Damage { place: global(damage.place), ..damage.clone() });
+                }
+            }
+        }
+        self.batch.into_parts().1
+    }
+}

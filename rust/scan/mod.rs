@@ -1,0 +1,362 @@
+//! The scan room: a file in, its streams and counts out, by several threads.
+//!
+//! Whoever has nothing to do takes the next part of the file, which ends where an event ends, decodes it and digests what
+//! it says about streams. The digests are told to one [`Tracker`] in the order of the file, so the result is that of one
+//! thread, whatever crosses from part to part. Reading is part of the work: while one thread reads, others decode.
+//!
+//! No thread is far ahead of the others, so memory stays flat. A source in which no event ends for long is not for this:
+//! [`Outcome::NoParts`] says so, and one thread has to read it from the start.
+
+mod digest;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use digest::{Digest, Digested};
+use memchr::memmem;
+
+use crate::chunk::shape::Shapes;
+use crate::decoder::{Decoder, Options, Stats, not_a_stream};
+use crate::error::{Damage, Place};
+use crate::source::Blocks;
+use crate::stream::{Streams, Tracker};
+
+/// How many bytes a part has at least: enough that its cost does not matter, so few that the cache has them still.
+pub const PART_BYTES: usize = 1 << 18;
+/// If so many bytes hold no end of an event, they are not split.
+const LONGEST_PART: usize = 8 << 20;
+/// Where in the end of a part the end of an event is looked for first.
+const NEAR: usize = 1 << 14;
+
+/// How a scan ended.
+pub enum Outcome {
+    /// All was read.
+    Done(Box<(Streams, Stats)>),
+    /// No event ended for long: read it with one thread, from the start.
+    NoParts,
+}
+
+/// A file that is being read.
+pub struct Scan {
+    shared: Arc<Shared>,
+    helpers: Vec<JoinHandle<()>>,
+    shapes: Option<Box<Shapes>>,
+}
+
+struct Shared {
+    options: Options,
+    part_bytes: usize,
+    ahead: usize,
+    reading: Mutex<Reading>,
+    merging: Mutex<Merging>,
+    merged: Condvar,
+    stop: AtomicBool,
+}
+
+/// What is left of the file.
+struct Reading {
+    blocks: Blocks,
+    /// What was read behind the last part.
+    rest: Memory,
+    spares: Vec<Memory>,
+    next: usize,
+    ended: bool,
+}
+
+/// The parts that were told to the tracker, and those that wait for one before them.
+struct Merging {
+    next: usize,
+    waiting: BTreeMap<usize, Decoded>,
+    tracker: Tracker,
+    stats: Stats,
+    /// Lines so far.
+    lines: u64,
+    /// The first line of what may be no event stream; None inside for one that is.
+    foreign: Option<Option<u8>>,
+    failure: Option<Failure>,
+    done: bool,
+    spares: Vec<Memory>,
+}
+
+enum Failure {
+    Io(io::Error),
+    NoParts,
+}
+
+/// Bytes in memory that is used again.
+#[derive(Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+struct Part {
+    number: usize,
+    memory: Memory,
+    is_last: bool,
+    /// A compressed source broke off behind it, and why.
+    broken: Option<String>,
+}
+
+struct Decoded {
+    digest: Digested<Memory>,
+    stats: Stats,
+    lines: u64,
+    foreign: Option<Option<u8>>,
+    is_last: bool,
+}
+
+/// A panic in another thread is on its way to the caller; what it held is not used after that.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scan {
+    /// Begins to read with `threads` threads, of which the caller is one: it has to call [`Scan::work`] until that says
+    /// that nothing is left.
+    #[must_use]
+    pub fn new(blocks: Blocks, options: Options, threads: usize, part_bytes: usize) -> Self {
+        let reading = Reading { blocks, rest: Memory::default(), spares: Vec::new(), next: 0, ended: false };
+        let merging = Merging {
+            next: 0,
+            waiting: BTreeMap::new(),
+            tracker: Tracker::default(),
+            stats: Stats::default(),
+            lines: 0,
+            foreign: None,
+            failure: None,
+            done: false,
+            spares: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            options,
+            part_bytes,
+            ahead: 2 * threads + 2,
+            reading: Mutex::new(reading),
+            merging: Mutex::new(merging),
+            merged: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let helpers = (1..threads).map(|_| {
+            let shared = shared.clone();
+            std::thread::spawn(move || {
+                let mut shapes = None;
+                while shared.work(&mut shapes) {}
+            })
+        });
+        let helpers = helpers.collect();
+        Self { shared, helpers, shapes: None }
+    }
+
+    /// Reads and decodes one part; false if none is left.
+    pub fn work(&mut self) -> bool {
+        self.shared.work(&mut self.shapes)
+    }
+
+    /// The result, when nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when the file was read.
+    ///
+    /// # Panics
+    ///
+    /// If another thread did.
+    pub fn finish(mut self) -> io::Result<Outcome> {
+        for helper in self.helpers.drain(..) {
+            if let Err(panic) = helper.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        let mut merging = lock(&self.shared.merging);
+        match merging.failure.take() {
+            Some(Failure::Io(error)) => return Err(error),
+            Some(Failure::NoParts) => return Ok(Outcome::NoParts),
+            None => {}
+        }
+        let mut stats = std::mem::take(&mut merging.stats);
+        let mut tracker = std::mem::take(&mut merging.tracker);
+        if let Some(Some(first)) = merging.foreign {
+            let damage = not_a_stream(first);
+            stats.add(&damage);
+            crate::decoder::Sink::damage(&mut tracker, &damage);
+        }
+        Ok(Outcome::Done(Box::new((tracker.finish(), stats))))
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Relaxed);
+        self.shared.merged.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self, shapes: &mut Option<Box<Shapes>>) -> bool {
+        if self.stop.load(Relaxed) {
+            return false;
+        }
+        match self.take() {
+            Ok(Some(part)) => {
+                let (number, decoded) = self.decode(part, shapes);
+                self.merge(number, decoded);
+                true
+            }
+            Ok(None) => false,
+            Err(failure) => {
+                lock(&self.merging).failure = Some(failure);
+                self.stop.store(true, Relaxed);
+                self.merged.notify_all();
+                false
+            }
+        }
+    }
+
+    /// The next part, when it is time for it.
+    fn take(&self) -> Result<Option<Part>, Failure> {
+        let mut reading = lock(&self.reading);
+        if reading.ended {
+            return Ok(None);
+        }
+        let mut merging = lock(&self.merging);
+        while reading.next >= merging.next + self.ahead {
+            if self.stop.load(Relaxed) {
+                return Ok(None);
+            }
+            merging = self.merged.wait(merging).unwrap_or_else(PoisonError::into_inner);
+        }
+        reading.spares.append(&mut merging.spares);
+        drop(merging);
+        reading.part(self.part_bytes).map(Some)
+    }
+
+    fn decode(&self, part: Part, shapes: &mut Option<Box<Shapes>>) -> (usize, Decoded) {
+        let Part { number, memory, is_last, broken } = part;
+        let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
+        decoder.set_shapes(shapes.take());
+        let mut digest = Digest::default();
+        let (input, mut at) = (memory.as_ref(), 0);
+        while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
+        if let Some(reason) = broken {
+            decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &reason));
+        }
+        if is_last {
+            decoder.finish_events(&mut digest);
+        }
+        *shapes = decoder.take_shapes();
+        let stats = decoder.stats();
+        let foreign = (stats.bytes > 0).then(|| decoder.foreign());
+        (number, Decoded { digest: digest.build(memory), stats, lines: decoder.lines(), foreign, is_last })
+    }
+
+    /// Tells the tracker this part, if it is its turn, and those that waited for it.
+    fn merge(&self, number: usize, decoded: Decoded) {
+        let mut merging = lock(&self.merging);
+        merging.waiting.insert(number, decoded);
+        while let Some(decoded) = {
+            let next = merging.next;
+            merging.waiting.remove(&next)
+        } {
+            merging.add(decoded);
+        }
+        drop(merging);
+        self.merged.notify_all();
+    }
+}
+
+impl Merging {
+    fn add(&mut self, decoded: Decoded) {
+        let (offset, lines, events) = (self.stats.bytes, self.lines, self.stats.events);
+        // Line 0 says that only the offset is known.
+        let global = |place: Place| match place.line {
+            0 => Place { offset: place.offset + offset, ..place },
+            line => Place { offset: place.offset + offset, line: line + lines, event: place.event + events },
+        };
+        let memory = decoded.digest.tell(&mut self.tracker, global);
+        self.spares.push(memory);
+        self.stats.append(decoded.stats, global);
+        self.lines += decoded.lines;
+        self.foreign = match (self.foreign, decoded.foreign) {
+            (Some(None), _) | (_, Some(None)) => Some(None),
+            (first, later) => first.or(later),
+        };
+        self.next += 1;
+        self.done |= decoded.is_last;
+    }
+}
+
+impl Reading {
+    fn part(&mut self, part_bytes: usize) -> Result<Part, Failure> {
+        let mut memory = std::mem::take(&mut self.rest);
+        let mut broken = None;
+        let mut ended = false;
+        let end = loop {
+            if memory.filled >= part_bytes
+                && let Some(end) = end_of_event(memory.as_ref(), part_bytes)
+            {
+                break end;
+            }
+            if memory.filled > part_bytes.max(LONGEST_PART) {
+                return Err(Failure::NoParts);
+            }
+            let room = memory.filled + part_bytes.max(1 << 12);
+            if memory.bytes.len() < room {
+                memory.bytes.resize(room, 0);
+            }
+            match self.blocks.read(&mut memory.bytes[memory.filled..]) {
+                Ok(0) => ended = true,
+                Ok(more) => memory.filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error().is_none() => {
+                    broken = Some(error.to_string());
+                    ended = true;
+                }
+                Err(error) => return Err(Failure::Io(error)),
+            }
+            if ended {
+                break memory.filled;
+            }
+        };
+        self.rest = self.spares.pop().unwrap_or_default();
+        let rest = &memory.as_ref()[end..];
+        if self.rest.bytes.len() < rest.len() {
+            self.rest.bytes.resize(rest.len() + part_bytes, 0);
+        }
+        self.rest.bytes[..rest.len()].copy_from_slice(rest);
+        self.rest.filled = rest.len();
+        memory.filled = end;
+        self.ended = ended;
+        self.next += 1;
+        Ok(Part { number: self.next - 1, memory, is_last: ended, broken })
+    }
+}
+
+/// The end of an event, behind its blank line, at or behind `least`; the last one if the bytes are about as many, else
+/// the first.
+fn end_of_event(bytes: &[u8], least: usize) -> Option<usize> {
+    // A blank line ended by LF or CRLF behind a line that LF ends. Others (CR alone) are not looked for.
+    let ends: [(&[u8], usize); 2] = [(b"\n\n", 2), (b"\n\r\n", 3)];
+    if bytes.len() > 2 * least {
+        let from = least.saturating_sub(2);
+        return ends.iter().filter_map(|(end, length)| Some(from + memmem::find(&bytes[from..], end)? + length)).min();
+    }
+    let near = bytes.len().saturating_sub(NEAR);
+    for from in [near, 0] {
+        for (end, length) in ends {
+            if let Some(place) = memmem::rfind(&bytes[from..], end) {
+                return Some(from + place + length);
+            }
+        }
+    }
+    None
+}
