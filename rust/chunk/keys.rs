@@ -112,7 +112,7 @@ impl Key {
 
     /// The key's text.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         NAMES[self as usize]
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use pyo3::PyClass;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -142,6 +144,13 @@ fn constant<'py>(py: Python<'py>, template: &Template, value: Value<'_>) -> PyRe
     Ok(object.bind(py).clone())
 }
 
+/// What `object.__getattribute__` gives.
+fn generic_attribute<'py>(object: &Bound<'py, impl PyClass>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let (py, object) = (object.py(), object.as_ptr());
+    // SAFETY: both are valid objects for as long as their `Bound`s, and the call gives a new reference or sets an error.
+    unsafe { Bound::from_owned_ptr_or_err(py, pyo3::ffi::PyObject_GenericGetAttr(object, name.as_ptr())) }
+}
+
 /// A helper of `chunkwire._model` that does what need not be fast.
 fn helper<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<&'py Bound<'py, PyAny>> {
     cell.import(py, "chunkwire._model", name)
@@ -168,7 +177,7 @@ macro_rules! views {
 
         $(
             $(#[doc = $doc])*
-            #[pyclass(module = "chunkwire._native", frozen, freelist = 64)]
+            #[pyclass(module = "chunkwire._native", frozen)]
             pub struct $name(View);
 
             #[pymethods]
@@ -184,6 +193,20 @@ macro_rules! views {
 
                 fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                     to_python(py, self.0.value())
+                }
+
+                /// The way of the fields of the model, which are asked for most: without a search through the type.
+                fn __getattribute__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                    let py = slf.py();
+                    if stringify!($name) == "Chunk" && name.is(intern!(py, "content")) {
+                        return slf.get().0.content(py);
+                    }
+                    $(
+                        if name.is(intern!(py, Key::$key.name())) {
+                            return slf.get().0.field(py, Key::$key, $what);
+                        }
+                    )*
+                    generic_attribute(slf, name)
                 }
 
                 fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
