@@ -1,12 +1,13 @@
 //! The careful parser beside the parsers that one would take instead: `cargo bench --bench careful`.
 //!
 //! Every contender reads the same events' data from warm memory, one after the other, in turns; the best of the
-//! rounds counts. Corpora: chunks in the shape of OpenAI's made here, the sample log of this repository, and, where
-//! `CHUNKWIRE_STREAMS` names a folder of recorded streams, those, by provider and all together. Prints GB/s of event
-//! data and how many times faster than typed sonic-rs each is.
+//! rounds counts. Corpora, of `corpora.rs`: chunks as OpenAI sends them and, where there are, recorded streams, by
+//! provider and all together; and the sample log of this repository. Prints GB/s of event data and how many times
+//! faster than typed sonic-rs each is.
 #![allow(clippy::print_stdout)]
 
-use std::fmt::Write as _;
+mod corpora;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -103,6 +104,9 @@ struct CompletionDetails {
     rejected_prediction_tokens: Option<i64>,
 }
 
+/// Of each corpus, about.
+const SIZE: usize = 4 << 20;
+
 /// A corpus: its bytes, and where the data of each chunk stands in them.
 struct Corpus {
     name: String,
@@ -132,7 +136,7 @@ impl Corpus {
 
     /// Repeats the source until it has a few megabytes, like a log.
     fn tiled(name: &str, source: &[u8]) -> Option<Self> {
-        Self::new(name, &source.repeat((4 << 20) / source.len().max(1) + 1))
+        Self::new(name, &source.repeat(SIZE / source.len().max(1) + 1))
     }
 
     fn data_bytes(&self) -> usize {
@@ -140,56 +144,17 @@ impl Corpus {
     }
 }
 
-fn openai_like() -> Vec<u8> {
-    let mut log = String::new();
-    for stream in 0..100 {
-        for token in 0..200 {
-            let content = ["Hello", " world", ",", " the", " quick", "\\n\\n", " brown", " fox"][token % 8];
-            writeln!(
-                log,
-                "data: {{\"id\":\"chatcmpl-{stream:029}\",\"object\":\"chat.completion.chunk\",\"created\":{},\
-                 \"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0123456789\",\
-                 \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}},\"logprobs\":null,\
-                 \"finish_reason\":null}}],\"usage\":null}}\n",
-                1_760_000_000 + stream
-            )
-            .expect("a String takes all");
-        }
-    }
-    log.into_bytes()
-}
-
 fn corpora() -> Vec<Corpus> {
-    let mut corpora: Vec<Option<Corpus>> = vec![Corpus::tiled("OpenAI-like", &openai_like())];
+    let made = corpora::Corpus::of("OpenAI-like", SIZE, corpora::openai(100..400, false));
+    let mut corpora = vec![Corpus::new(&made.name, &made.bytes)];
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/day.sse");
     corpora.push(std::fs::read(sample).ok().and_then(|bytes| Corpus::tiled("sample log", &bytes)));
-    if let Some(folder) = std::env::var_os("CHUNKWIRE_STREAMS") {
-        let mut paths: Vec<_> = std::fs::read_dir(folder)
-            .expect("CHUNKWIRE_STREAMS is a folder")
-            .map(|entry| entry.expect("a readable folder").path())
-            .filter(|path| path.extension().is_some_and(|suffix| suffix == "sse"))
-            .collect();
-        paths.sort();
-        let mut mix = Vec::new();
-        let mut providers: Vec<(String, Vec<u8>)> = Vec::new();
-        for path in paths {
-            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-            let provider = name.split("__").next().unwrap_or_default().to_owned();
-            let mut bytes = std::fs::read(&path).expect("a readable file");
-            if !bytes.ends_with(b"\n\n") {
-                bytes.extend_from_slice(b"\n\n");
-            }
-            mix.extend_from_slice(&bytes);
-            match providers.last_mut() {
-                Some((last, all)) if *last == provider => all.extend_from_slice(&bytes),
-                _ => providers.push((provider, bytes)),
-            }
-        }
-        corpora.push(Corpus::tiled("recorded, mix", &mix));
-        for (provider, bytes) in providers {
-            if ["openai", "openrouter", "mistral", "azure", "groq", "llamacpp", "deepseek"].contains(&&*provider) {
-                corpora.push(Corpus::tiled(&format!("recorded, {provider}"), &bytes));
-            }
+    let files = corpora::recorded();
+    if !files.is_empty() {
+        for provider in ["mix", "azure", "deepseek", "groq", "llamacpp", "mistral", "openai", "openrouter"] {
+            let files = files.iter().filter(|file| provider == "mix" || file.provider == provider).cloned().collect();
+            let made = corpora::Corpus::of(&format!("recorded, {provider}"), SIZE, corpora::replay(files));
+            corpora.push(Corpus::new(&made.name, &made.bytes));
         }
     }
     corpora.into_iter().flatten().collect()
