@@ -7,10 +7,7 @@ the other, so that a noisy moment hits all alike, and its best round counts. The
 
 import argparse
 import gc
-import importlib.metadata
 import math
-import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -23,12 +20,10 @@ from pathlib import Path
 import corpora
 import peers
 from corpora import Corpus
+from environment import commit, machine, versions
 from log import Log, Peer
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = (
-    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "openai", "pydantic",
-)  # fmt: skip
 
 
 @dataclass
@@ -148,42 +143,6 @@ def table(results: Results, names: Sequence[str], baselines: Sequence[str] = ())
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
-def machine() -> str:
-    """The processor, as lscpu names it, and how many of it."""
-    model = platform.processor() or platform.machine()
-    if shutil.which("lscpu"):
-        told = subprocess.run(["lscpu"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}).stdout
-        fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
-        model = fields.get("Model name", model).strip()
-        caches = [f"{key.split()[0]} {fields[key].strip()}" for key in ("L2 cache", "L3 cache") if key in fields]
-        model = ", ".join([model, f"{os.cpu_count()} cores", *caches])
-    return f"{model}; {platform.system()} {platform.release()}"
-
-
-def versions() -> str:
-    """Python, Rust and every package that takes part."""
-    found = [f"{platform.python_implementation()} {platform.python_version()}"]
-    if shutil.which("rustc"):
-        found.append(" ".join(subprocess.run(["rustc", "-V"], capture_output=True, text=True).stdout.split()[:2]))
-    for package in PACKAGES:
-        try:
-            found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{package} (from the source tree)")
-    return ", ".join(found)
-
-
-def commit() -> str:
-    """The commit that is measured, and whether it is that alone."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True).stdout.strip()
-
-    if not shutil.which("git") or not (name := git("rev-parse", "--short=12", "HEAD")):
-        return "unknown"
-    return name + (" with changes" if git("status", "--porcelain", "--", "..", ":!README.md") else "")
-
-
 def rust_table() -> str:
     """What `cargo bench` prints about the core alone."""
     if not shutil.which("cargo"):
@@ -261,8 +220,7 @@ def page(sections: Sequence[tuple[str, str]], made: Sequence[Corpus], **about: o
     rows = ""
     for corpus in made:
         counts = corpus.counts
-        what = corpora.WHAT[corpus.name] + (f" ({corpus.note})" if corpus.note else "")
-        rows += f"| {corpus.name} | {len(corpus.data):,} | {counts.chunks:,} | {counts.streams:,} | {what} |\n"
+        rows += f"| {corpus.name} | {len(corpus.data):,} | {counts.chunks:,} | {counts.streams:,} | {corpus.note} |\n"
     head = ABOUT.format(machine=machine(), versions=versions(), commit=commit(), corpora=rows, **about)
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections)
 
