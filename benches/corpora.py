@@ -1,15 +1,21 @@
 """Logs to measure with, made from a seed in the shapes that servers send, each with what is in it: counted while it is
-written, never decoded. Where `CHUNKWIRE_STREAMS` names a folder of recorded streams, those too, counted by `json`."""
+written, never decoded. Where `CHUNKWIRE_STREAMS` names a folder of recorded streams, those too, counted by `json`.
+
+A large log is written in pieces (`write`): some megabytes over and over. Whenever streams come round again they have
+other ids and another time, as in a log no id comes twice.
+"""
 
 import json
 import os
 import random
 import string
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": OPENROUTER PROCESSING\n\n"
@@ -48,22 +54,71 @@ class Stream:
 
     blocks: tuple[bytes, ...]
     counts: Counts
+    marks: tuple[bytes, ...] = ()
+    """What is its own: the letters of its id, without a prefix that all ids of that server have."""
+    times: tuple[int, ...] = ()
+    """Its `created`, of ten digits."""
 
     @property
     def size(self) -> int:
         """Bytes."""
         return sum(map(len, self.blocks))
 
+    def again(self, time: int) -> "Stream":
+        """The same stream as it comes round for the n-th time: other ids of the same letters, another time."""
+        if not time:
+            return self
+        table, later = _permutation(time), time * LAP
+        marks = {mark: mark.translate(table) for mark in self.marks}
+        changes = marks | {b"%d" % created: b"%d" % (created + later) for created in self.times}
+        blocks = []
+        for block in self.blocks:
+            for old, new in changes.items():
+                block = block.replace(old, new)
+            blocks.append(block)
+        times = tuple(created + later for created in self.times)
+        return Stream(tuple(blocks), self.counts, tuple(marks.values()), times)
+
+
+LAP = 10_000_000
+"""Seconds by which the same streams come later; more than a log's streams are apart."""
+ALPHABETS = (string.digits, "abcdef", "ghijklmnopqrstuvwxyz", string.ascii_uppercase)
+
+
+@cache
+def _permutation(number: int) -> bytes:
+    """A table for `bytes.translate` that makes other letters out of letters: digits of digits, and hexadecimal ones of
+    such, so that an id stays of its kind and no two become the same."""
+    rng = random.Random(number)
+    after = ["".join(rng.sample(letters, len(letters))) for letters in ALPHABETS]
+    return bytes.maketrans("".join(ALPHABETS).encode(), "".join(after).encode())
+
+
+Trait = Literal["comments", "white space", "shared ids"]
+"""What a log may have that not every contender can read: comments between events, white space where it likes between
+the tokens of JSON, streams that have the same id or none."""
+
 
 class Corpus:
-    """A log: streams one behind the other."""
+    """A log: so many streams at a time, and each that ends makes room for the next."""
 
-    def __init__(self, name: str, streams: Iterable[Stream], note: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        streams: Iterable[Stream],
+        note: str = "",
+        lanes: int = 1,
+        traits: frozenset[Trait] = frozenset(),
+    ) -> None:
         self.name = name
         self.note = note
+        self.lanes = lanes
         self.streams = tuple(streams)
         self.counts = sum((stream.counts for stream in self.streams), Counts())
-        self.data = b"".join(block for stream in self.streams for block in stream.blocks)
+        self.blocks = list(_interleave(self.streams, lanes))
+        self.data = b"".join(self.blocks)
+        commented = any(block.startswith(b":") for block in self.blocks)
+        self.traits = traits | {"comments"} if commented else traits
 
     def head(self, chunks: int) -> "Corpus":
         """The first streams that hold at least so many chunks: for who is too slow for all."""
@@ -74,7 +129,59 @@ class Corpus:
                 break
             taken.append(stream)
             seen += stream.counts.chunks
-        return Corpus(self.name, taken, self.note)
+        return Corpus(self.name, taken, self.note, self.lanes, self.traits)
+
+
+def _interleave(streams: Iterable[Stream], lanes: int) -> Iterator[bytes]:
+    """Blocks in the order of the log: the next one is of any open stream.
+
+    A stream's last two blocks stay together, for the peers: they take what usage came last for that of the stream
+    that ends.
+    """
+    if lanes == 1:
+        yield from chain.from_iterable(stream.blocks for stream in streams)
+        return
+    rng = random.Random(SEED)
+    waiting = iter(streams)
+    open_streams = [[*reversed(stream.blocks)] for _, stream in zip(range(lanes), waiting, strict=False)]
+    while open_streams:
+        lane = rng.randrange(len(open_streams))
+        left = open_streams[lane]
+        yield left.pop()
+        if len(left) == 2:
+            yield left.pop()
+            yield left.pop()
+        if not left:
+            if (following := next(waiting, None)) is not None:
+                open_streams[lane] = [*reversed(following.blocks)]
+            else:
+                del open_streams[lane]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A log on disk, and what is in it."""
+
+    path: Path
+    counts: Counts
+    size: int
+    lines: int
+
+
+def write(path: Path, corpus: Corpus, size: int) -> Written:
+    """Writes a log of at least `size` bytes: the corpus over and over."""
+    counts, written, lines, time = Counts(), 0, 0, 0
+    with open(path, "wb") as file:
+        while written < size:
+            streams = (stream.again(time) for stream in corpus.streams)
+            written += sum(map(file.write, _interleave(streams, corpus.lanes)))
+            counts += corpus.counts
+            lines += corpus.data.count(b"\n")
+            time += 1
+        # What is written back while others are measured disturbs them.
+        file.flush()
+        os.fsync(file.fileno())
+    return Written(path, counts, written, lines)
 
 
 @dataclass(frozen=True)
@@ -98,16 +205,25 @@ class Plan:
         """Prompt and completion tokens."""
         return self.prompt + self.completion
 
+    def letters(self, length: int) -> str:
+        """As in an id of OpenAI's."""
+        return "".join(self.rng.choices(LETTERS, k=length))
+
+    def uuid(self) -> str:
+        """As in an id of DeepSeek's."""
+        return str(uuid.UUID(int=self.rng.getrandbits(128)))
+
     def padding(self) -> str:
         """Random letters of random length."""
-        return "".join(self.rng.choices(LETTERS, k=self.rng.randrange(1, 17)))
+        return self.letters(self.rng.randrange(1, 17))
 
     def stream(
-        self, blocks: Iterable[str], *, comments: int = 0, extra_chunks: int = 0, running: bool = False
+        self, mark: str, blocks: Iterable[str], *, comments: int = 0, extra_chunks: int = 0, running: bool = False
     ) -> Stream:
         """The stream of these documents. A shape writes one for each token, and `extra_chunks` of them beside.
 
-        `running`: each chunk with a token reported the tokens so far, and so did the last.
+        `mark` is what its id has for itself. `running`: each chunk with a token reported the tokens so far, and so did
+        the last.
         """
         sent = sum(self.prompt + written for written in range(1, self.completion + 1)) if running else 0
         counts = Counts(
@@ -120,25 +236,26 @@ class Plan:
             total_tokens=self.total,
         )
         events = tuple(b"data: %b\n\n" % block.encode() for block in blocks)
-        return Stream((COMMENT,) * comments + events + (DONE,), counts)
+        return Stream((COMMENT,) * comments + events + (DONE,), counts, (mark.encode(),), (self.created,))
 
 
-@cache
+@lru_cache(len(WORDS))
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-@cache
+@lru_cache(len(WORDS))
 def _escaped(text: str) -> str:
     return json.dumps(text)
 
 
 def openai(plan: Plan, padded: bool = False) -> Stream:
     """OpenAI with `include_usage`: null usage on every chunk, then one chunk with usage and no choices."""
+    mark = plan.letters(29)
 
     def blocks() -> Iterator[str]:
         head = (
-            f'{{"id":"chatcmpl-{plan.number:029}","object":"chat.completion.chunk","created":{plan.created},'
+            f'{{"id":"chatcmpl-{mark}","object":"chat.completion.chunk","created":{plan.created},'
             '"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_0123456789","choices":['
         )
         details = (
@@ -163,7 +280,7 @@ def openai(plan: Plan, padded: bool = False) -> Stream:
             f'"total_tokens":{plan.total},{details}}}',
         )
 
-    return plan.stream(blocks(), extra_chunks=3)
+    return plan.stream(mark, blocks(), extra_chunks=3)
 
 
 def padded(plan: Plan) -> Stream:
@@ -173,10 +290,11 @@ def padded(plan: Plan) -> Stream:
 
 def choices_first(plan: Plan) -> Stream:
     """llama.cpp: keys in alphabetical order, so what changes comes first; timings beside the usage."""
+    mark = plan.letters(32)
 
     def blocks() -> Iterator[str]:
         tail = (
-            f'"created":{plan.created},"id":"chatcmpl-{plan.number:032}","model":"Qwen3-1.7B-Q4_K_M.gguf",'
+            f'"created":{plan.created},"id":"chatcmpl-{mark}","model":"Qwen3-1.7B-Q4_K_M.gguf",'
             '"object":"chat.completion.chunk","system_fingerprint":"b10499-6d05498"'
         )
 
@@ -193,11 +311,12 @@ def choices_first(plan: Plan) -> Stream:
             f'"prompt_tokens_details":{{"cached_tokens":{plan.cached}}},"total_tokens":{plan.total}}}}}'
         )
 
-    return plan.stream(blocks(), extra_chunks=3)
+    return plan.stream(mark, blocks(), extra_chunks=3)
 
 
 def azure(plan: Plan) -> Stream:
     """Azure: a first chunk about the prompt with id "", then filter results on every chunk; choices first."""
+    mark = plan.letters(29)
 
     def blocks() -> Iterator[str]:
         level = '{"filtered":false,"severity":"safe"}'
@@ -210,25 +329,25 @@ def azure(plan: Plan) -> Stream:
             yield (
                 f'{{"choices":[{{"content_filter_results":{verdict},"delta":{{"content":{_quoted(token)}}},'
                 f'"finish_reason":null,"index":0,"logprobs":null}}],"created":{plan.created},'
-                f'"id":"chatcmpl-{plan.number:029}","model":"gpt-4.1-mini-2025-04-14","obfuscation":"{plan.padding()}",'
+                f'"id":"chatcmpl-{mark}","model":"gpt-4.1-mini-2025-04-14","obfuscation":"{plan.padding()}",'
                 '"object":"chat.completion.chunk","system_fingerprint":"fp_b6f445fc1c","usage":null}'
             )
         yield (
-            f'{{"choices":[],"created":{plan.created},"id":"chatcmpl-{plan.number:029}","model":"gpt-4.1-mini-2025-04-14",'
+            f'{{"choices":[],"created":{plan.created},"id":"chatcmpl-{mark}","model":"gpt-4.1-mini-2025-04-14",'
             f'"object":"chat.completion.chunk","usage":{{"completion_tokens":{plan.completion},'
             f'"prompt_tokens":{plan.prompt},"total_tokens":{plan.total}}}}}'
         )
 
-    return plan.stream(blocks(), extra_chunks=2)
+    return plan.stream(mark, blocks(), extra_chunks=2)
 
 
 def mistral(plan: Plan) -> Stream:
     """Mistral: padding `p`, no usage before the last chunk, which has the finish reason too."""
+    mark = plan.uuid().replace("-", "")
 
     def blocks() -> Iterator[str]:
         head = (
-            f'{{"id":"{plan.number:032x}","object":"chat.completion.chunk","created":{plan.created},'
-            '"model":"mistral-small-latest",'
+            f'{{"id":"{mark}","object":"chat.completion.chunk","created":{plan.created},"model":"mistral-small-latest",'
         )
         last = len(plan.tokens) - 1
         for place, token in enumerate(plan.tokens):
@@ -244,15 +363,16 @@ def mistral(plan: Plan) -> Stream:
                 f'{usage}"p":"{plan.padding()}"}}'
             )
 
-    return plan.stream(blocks())
+    return plan.stream(mark, blocks())
 
 
 def openrouter(plan: Plan) -> Stream:
     """OpenRouter: comments while one waits, a role on every chunk, a cost at the end; escapes beyond ASCII."""
+    mark = plan.letters(20)
 
     def blocks() -> Iterator[str]:
         head = (
-            f'{{"id":"gen-{plan.created}-{plan.number:020}","object":"chat.completion.chunk","created":{plan.created},'
+            f'{{"id":"gen-{plan.created}-{mark}","object":"chat.completion.chunk","created":{plan.created},'
             '"model":"deepseek/deepseek-chat","provider":"Example","choices":[{"index":0,"delta":{"content":'
         )
         for token in plan.tokens:
@@ -264,15 +384,16 @@ def openrouter(plan: Plan) -> Stream:
             '"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}}}'
         )
 
-    return plan.stream(blocks(), comments=plan.rng.randrange(1, 12), extra_chunks=1)
+    return plan.stream(mark, blocks(), comments=plan.rng.randrange(1, 12), extra_chunks=1)
 
 
 def deepseek(plan: Plan) -> Stream:
     """DeepSeek: a part of the answer is `reasoning_content` with null content; usage on the chunk that finishes."""
+    mark = plan.uuid()
 
     def blocks() -> Iterator[str]:
         head = (
-            f'{{"id":"{plan.number:08x}-e097-4853-914d-0c7ee561e2ba","object":"chat.completion.chunk",'
+            f'{{"id":"{mark}","object":"chat.completion.chunk",'
             f'"created":{plan.created},"model":"deepseek-reasoner","system_fingerprint":"fp_3a5770e1b4","choices":[{{'
         )
         thoughts = " so" if plan.number % 2 else " 那么"
@@ -288,18 +409,19 @@ def deepseek(plan: Plan) -> Stream:
             f'"prompt_cache_miss_tokens":{plan.prompt - plan.cached}}}}}'
         )
 
-    return plan.stream(blocks(), extra_chunks=9)
+    return plan.stream(mark, blocks(), extra_chunks=9)
 
 
 def perplexity(plan: Plan) -> Stream:
     """Perplexity: spaces behind colons and commas, citations and running totals of usage on every chunk."""
+    mark = plan.uuid()
 
     def blocks() -> Iterator[str]:
         sites = ", ".join(f'"https://www.example.com/articles/{place}"' for place in range(6))
 
         def chunk(written: int, delta: str, finish: str) -> str:
             return (
-                f'{{"id": "{plan.number:08x}-004c-48c6-8da3-bb9d4db974bb", "model": "sonar", '
+                f'{{"id": "{mark}", "model": "sonar", '
                 f'"created": {plan.created}, "usage": {{"prompt_tokens": {plan.prompt}, '
                 f'"completion_tokens": {written}, "total_tokens": {plan.prompt + written}, '
                 f'"search_context_size": "low"}}, "citations": [{sites}], "object": "chat.completion.chunk", '
@@ -311,15 +433,132 @@ def perplexity(plan: Plan) -> Stream:
             yield chunk(written, _escaped(token), "null")
         yield chunk(plan.completion, '""', '"stop"')
 
-    return plan.stream(blocks(), extra_chunks=1, running=True)
+    return plan.stream(mark, blocks(), extra_chunks=1, running=True)
+
+
+def adversarial(plan: Plan) -> Stream:
+    """No server: every object of every chunk has its keys in random order, and white space wherever it may stand."""
+    mark = plan.letters(29)
+    rng = plan.rng
+
+    def space() -> str:
+        return rng.choice(("", "", " ", "  ", "\t"))
+
+    def shuffled(**members: str) -> str:
+        keys = rng.sample(list(members), len(members))
+        pairs = (f'{space()}"{key}"{space()}:{space()}{members[key]}{space()}' for key in keys)
+        return f"{{{','.join(pairs)}}}"
+
+    def chunk(choices: str, usage: str = "null") -> str:
+        return shuffled(
+            id=f'"chatcmpl-{mark}"',
+            object='"chat.completion.chunk"',
+            created=str(plan.created),
+            model='"gpt-4o-mini-2024-07-18"',
+            service_tier='"default"',
+            system_fingerprint='"fp_0123456789"',
+            choices=f"[{choices}]",
+            usage=usage,
+        )
+
+    def blocks() -> Iterator[str]:
+        for token in plan.tokens:
+            delta = shuffled(content=_quoted(token), role='"assistant"')
+            yield chunk(shuffled(index="0", delta=delta, logprobs="null", finish_reason="null"))
+        usage = shuffled(
+            prompt_tokens=str(plan.prompt), completion_tokens=str(plan.completion), total_tokens=str(plan.total)
+        )
+        yield chunk("", usage)
+
+    return plan.stream(mark, blocks(), extra_chunks=1)
+
+
+def tiny(plan: Plan) -> Stream:
+    """No server: the smallest chunks there are, one a token, between one with the stream's id and one with usage."""
+    mark = plan.letters(8)
+    head = f'{{"id":"{mark}","choices":['
+    usage = f'{{"prompt_tokens":{plan.prompt},"completion_tokens":{plan.completion},"total_tokens":{plan.total}}}'
+    content = "".join(plan.tokens)
+    blocks = (
+        f'{head}{{"index":0,"delta":{{"content":{json.dumps(content, ensure_ascii=False)}}}}}]}}',
+        *('{"choices":[]}' for _ in plan.tokens),
+        f'{head}],"usage":{usage}}}',
+    )
+    return plan.stream(mark, blocks, extra_chunks=2)
 
 
 Shape = Callable[[Plan], Stream]
 MIX: tuple[Shape, ...] = (openai, padded, choices_first, azure, mistral, openrouter, deepseek, perplexity)
 
 
-def generate(name: str, shapes: tuple[Shape, ...], size: int, tokens: tuple[int, int]) -> Corpus:
-    """A log of at least `size` bytes, whose streams have between `tokens` pieces of content, in all shapes by turns."""
+def _words(rng: random.Random, count: int) -> tuple[str, ...]:
+    return tuple(rng.choices(WORDS, k=count))
+
+
+def _books(rng: random.Random, count: int) -> tuple[str, ...]:
+    """Texts of 64 KiB to 1 MiB."""
+    return tuple(rng.randbytes(rng.randrange(32 << 10, 512 << 10)).hex() for _ in range(count))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a log is made."""
+
+    what: str
+    shapes: tuple[Shape, ...]
+    """By turns."""
+    tokens: tuple[int, int]
+    """How many pieces of content a stream has, at least and at most."""
+    lanes: int = 1
+    """So many streams at a time."""
+    pieces: Callable[[random.Random, int], tuple[str, ...]] = _words
+    traits: frozenset[Trait] = frozenset()
+
+
+RECIPES = {
+    "openai": Recipe(
+        "as OpenAI sends with `include_usage`: null usage on every chunk, then one with usage; 100 to 400 tokens",
+        (openai,),
+        (100, 400),
+    ),
+    "padded": Recipe(
+        "the same with `obfuscation`, random letters of random length on every chunk", (padded,), (100, 400)
+    ),
+    "choices-first": Recipe(
+        "as llama.cpp sends: keys in alphabetical order, so what changes comes first", (choices_first,), (100, 400)
+    ),
+    "mixed": Recipe(
+        "eight shapes by turns: OpenAI (twice), Azure, Mistral, OpenRouter, DeepSeek, Perplexity, llama.cpp",
+        MIX,
+        (50, 300),
+    ),
+    "short": Recipe("as OpenAI sends, but 2 to 8 tokens a stream", (openai,), (2, 8)),
+    "interleaved": Recipe(
+        "the streams of `mixed`, eight at a time, event by event at random; the usage and the end of a stream stay "
+        "together, or the peers would take one stream's usage for another's",
+        MIX,
+        (50, 300),
+        lanes=8,
+    ),
+    "adversarial": Recipe(
+        "as no server sends: keys in random order and random white space in every event",
+        (adversarial,),
+        (100, 400),
+        traits=frozenset({"white space"}),
+    ),
+    "huge": Recipe("events of 64 KiB to 1 MiB, almost all of it content", (openai,), (1, 8), pieces=_books),
+    "tiny": Recipe(
+        'almost nothing but `{"choices":[]}`: the content of a stream in its first event, usage in its last',
+        (tiny,),
+        (100, 400),
+    ),
+}
+RECORDED = "recorded streams of many servers, one behind the other"
+
+
+def generate(name: str, size: int) -> Corpus:
+    """A log of at least `size` bytes."""
+    recipe = RECIPES[name]
     rng = random.Random(SEED)
     streams: list[Stream] = []
     written = 0
@@ -327,41 +566,23 @@ def generate(name: str, shapes: tuple[Shape, ...], size: int, tokens: tuple[int,
         prompt = rng.randrange(8, 4000)
         plan = Plan(
             number=len(streams) + 1,
-            tokens=tuple(rng.choices(WORDS, k=rng.randint(*tokens))),
+            tokens=recipe.pieces(rng, rng.randint(*recipe.tokens)),
             prompt=prompt,
             cached=rng.randrange(0, prompt),
             created=1_760_000_000 + len(streams),
             rng=rng,
         )
-        stream = shapes[len(streams) % len(shapes)](plan)
+        stream = recipe.shapes[len(streams) % len(recipe.shapes)](plan)
         streams.append(stream)
         written += stream.size
-    return Corpus(name, streams)
-
-
-RECIPES: dict[str, tuple[tuple[Shape, ...], tuple[int, int]]] = {
-    "openai": ((openai,), (100, 400)),
-    "padded": ((padded,), (100, 400)),
-    "choices-first": ((choices_first,), (100, 400)),
-    "mixed": (MIX, (50, 300)),
-    "short": ((openai,), (2, 8)),
-}
-WHAT = {
-    "openai": "as OpenAI sends with `include_usage`: null usage on every chunk, then one with usage; 100 to 400 tokens",
-    "padded": "the same with `obfuscation`, random letters of random length on every chunk",
-    "choices-first": "as llama.cpp sends: keys in alphabetical order, so what changes comes first",
-    "mixed": "eight shapes by turns: OpenAI (twice), Azure, Mistral, OpenRouter, DeepSeek, Perplexity, llama.cpp",
-    "short": "as OpenAI sends, but 2 to 8 tokens a stream",
-    "recorded": "recorded streams of many servers, one behind the other",
-}
+    return Corpus(name, streams, recipe.what, recipe.lanes, recipe.traits)
 
 
 def make(name: str, size: int) -> Corpus:
     """The corpus of that name, of at least `size` bytes."""
     if name == "recorded":
         return recorded(Path(os.environ["CHUNKWIRE_STREAMS"]), size)
-    shapes, tokens = RECIPES[name]
-    return generate(name, shapes, size, tokens)
+    return generate(name, size)
 
 
 def names() -> list[str]:
@@ -380,8 +601,11 @@ def recorded(folder: Path, size: int) -> Corpus:
     if not streams:
         raise ValueError(f"no stream in {folder} that every peer can read")
     times = size // sum(stream.size for stream in streams) + 1
-    note = f"{len(streams)} of {len(paths)} files, those that every peer reads right"
-    return Corpus("recorded", streams * times, note)
+    note = f"{RECORDED} ({len(streams)} of {len(paths)} files, those that every peer reads right)"
+    marks = [stream.marks for stream in streams if stream.counts.total_tokens]
+    traits: frozenset[Trait] = frozenset({"shared ids"} if () in marks or len(set(marks)) < len(marks) else ())
+    again = (stream.again(time) for time in range(times) for stream in streams)
+    return Corpus("recorded", again, note, traits=traits)
 
 
 def _counted(data: bytes) -> Stream | None:
@@ -390,6 +614,7 @@ def _counted(data: bytes) -> Stream | None:
     blocks = data[: -len(b"\n\n")].split(b"\n\n")
     chunks = content = sent = 0
     ids: set[str] = set()
+    times: set[int] = set()
     last = None
     for block in blocks[:-1]:
         if block.startswith(b":"):
@@ -400,6 +625,7 @@ def _counted(data: bytes) -> Stream | None:
         if not _is_model(document):
             return None
         ids.add(document.get("id") or "")
+        times.add(document.get("created") or 0)
         chunks += 1
         if document["choices"]:
             content += len(document["choices"][0].get("delta", {}).get("content") or "")
@@ -411,7 +637,15 @@ def _counted(data: bytes) -> Stream | None:
     counts = Counts(chunks, 1, content, sent)
     if last is not None:
         counts += Counts(0, 0, 0, 0, last["prompt_tokens"], last["completion_tokens"], last["total_tokens"])
-    return Stream(tuple(block + b"\n\n" for block in blocks), counts)
+    marks = tuple(mark.encode() for name in ids if len(mark := _own_part(name)) >= 6)
+    times = {created for created in times if len(str(created)) == 10}
+    return Stream(tuple(block + b"\n\n" for block in blocks), counts, marks, tuple(times))
+
+
+def _own_part(name: str) -> str:
+    """An id without the prefix that all ids of its server have: "chatcmpl-", "gen-"."""
+    prefix, dash, rest = name.partition("-")
+    return rest if dash and prefix.isalpha() else name
 
 
 def _is_model(document: Any) -> bool:

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from corpora import Corpus
+from corpora import Corpus, Trait
 
-Reads = Literal["content and usage", "content", "nothing", "usage of streams"]
+Reads = Literal["content and usage", "content", "nothing", "content alone", "usage of streams"]
+"""What is read of every chunk; all but "content alone" count the chunks too."""
 Counted = tuple[int, ...]
 
 READ_SIZE = 64 << 10
@@ -41,7 +42,7 @@ class Log:
     @cached_property
     def events(self) -> list[bytes]:
         """The log as a network gives it: one event, or comment, at a time."""
-        return [block for stream in self.corpus.streams for block in stream.blocks]
+        return self.corpus.blocks
 
     @cached_property
     def responses(self) -> list[list[bytes]]:
@@ -64,6 +65,8 @@ class Log:
                 return counts.chunks, counts.content
             case "nothing":
                 return (counts.chunks,)
+            case "content alone":
+                return (counts.content,)
             case "usage of streams":
                 return counts.streams, counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
 
@@ -77,9 +80,9 @@ class Peer:
     run: Callable[[Log], Counted]
     slow: bool = False
     """Measured on the first streams of the log only."""
-    comments: bool = True
-    """Reads a log right that has comments in it."""
+    cannot: frozenset[Trait] = frozenset()
+    """A log that has one of these it reads wrong."""
 
     def fits(self, corpus: Corpus) -> bool:
         """Can it read that log?"""
-        return self.comments or (b"\n\n:" not in corpus.data and not corpus.data.startswith(b":"))
+        return not self.cannot & corpus.traits

@@ -8,6 +8,7 @@ reads a path. Loops are written out in full, so that no contender pays for a cal
 import importlib.util
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Literal
 
 import httpx
@@ -205,7 +206,7 @@ def openai_live(log: Log) -> Counted:
 Engine = Literal["native", "simdjson"]
 
 
-def _decode_full(source: str | bytes, engine: Engine) -> Counted:
+def decode_full(source: str | bytes, engine: Engine) -> Counted:
     chunks = content = tokens = 0
     for chunk in chunkwire.decode(source, engine=engine):
         chunks += 1
@@ -222,7 +223,7 @@ def _decode_full(source: str | bytes, engine: Engine) -> Counted:
     return chunks, content, tokens
 
 
-def _decode_content(source: str | bytes, engine: Engine) -> Counted:
+def decode_content(source: str | bytes, engine: Engine) -> Counted:
     chunks = content = 0
     for chunk in chunkwire.decode(source, engine=engine):
         chunks += 1
@@ -232,7 +233,7 @@ def _decode_content(source: str | bytes, engine: Engine) -> Counted:
     return chunks, content
 
 
-def _decode_content_and_usage(source: str | bytes, engine: Engine) -> Counted:
+def decode_content_and_usage(source: str | bytes, engine: Engine) -> Counted:
     chunks = content = tokens = 0
     for chunk in chunkwire.decode(source, engine=engine):
         chunks += 1
@@ -245,7 +246,12 @@ def _decode_content_and_usage(source: str | bytes, engine: Engine) -> Counted:
     return chunks, content, tokens
 
 
-def _decode_nothing(source: str | bytes, engine: Engine) -> Counted:
+def chunkwire_contents(source: str | bytes, engine: Engine) -> Counted:
+    """The shortest way to the text alone."""
+    return (sum(map(len, chunkwire.contents(source, engine=engine))),)
+
+
+def decode_nothing(source: str | bytes, engine: Engine) -> Counted:
     chunks = 0
     for _ in chunkwire.decode(source, engine=engine):
         chunks += 1
@@ -388,9 +394,57 @@ def search_orjson_usage(log: Log) -> Counted:
     return streams, prompt, completion, total
 
 
-def chunkwire_usage(source: str | bytes, engine: Engine) -> Counted:
+DUCKDB = """
+    SELECT sum(done), sum(prompt), sum(completion), sum(total)
+    FROM (
+        SELECT
+            count_if(done) AS done,
+            max(found[2]::BIGINT) AS prompt,
+            max(found[3]::BIGINT) AS completion,
+            max(found[4]::BIGINT) AS total
+        FROM (
+            SELECT
+                line = 'data: [DONE]' AS done,
+                json_extract_string(
+                    CASE WHEN line LIKE '{pattern}' THEN substr(line, 7) END,
+                    ['$.id', '$.usage.prompt_tokens', '$.usage.completion_tokens', '$.usage.total_tokens']
+                ) AS found
+            FROM read_csv(
+                ?, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false,
+                columns = {{'line': 'VARCHAR'}}, max_line_size = 67108864
+            )
+        )
+        WHERE done OR found[4] IS NOT NULL
+        GROUP BY found[1]
+    )
+"""
+"""A log as a table of one column, a line a row. The greatest counts of an id are its last: running totals grow."""
+
+
+def duckdb_usage(log: Log) -> Counted:
+    """DuckDB on one thread, each chunk read by its JSON functions, streams told apart by their ids."""
+    return _duckdb_usage(log, "data: {%")
+
+
+def duckdb_search_usage(log: Log) -> Counted:
+    """The same, but only lines with the letters of usage in them are parsed; the rest is not validated."""
+    return _duckdb_usage(log, 'data: {%"usage":%{%')
+
+
+def _duckdb_usage(log: Log, pattern: str) -> Counted:
+    return _duckdb().execute(DUCKDB.format(pattern=pattern), [str(log.path)]).fetchone()
+
+
+@cache
+def _duckdb() -> Any:
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})
+
+
+def chunkwire_usage(source: str | bytes, engine: Engine, threads: int = 1) -> Counted:
     """Columns of the token counts, summed."""
-    usage = chunkwire.usage(source, engine=engine)
+    usage = chunkwire.usage(source, engine=engine, threads=threads)
     return (
         len(usage),
         int(usage.prompt_tokens.sum()),
@@ -418,27 +472,32 @@ def _engines() -> list[tuple[Engine, str]]:
 
 def _decode_rows(engine: Engine, mark: str) -> list[Peer]:
     def path(log: Log) -> Counted:
-        return _decode_full(str(log.path), engine)
+        return decode_full(str(log.path), engine)
 
     def path_short(log: Log) -> Counted:
-        return _decode_content_and_usage(str(log.path), engine)
+        return decode_content_and_usage(str(log.path), engine)
 
     def full(log: Log) -> Counted:
-        return _decode_full(log.data, engine)
+        return decode_full(log.data, engine)
 
     def content(log: Log) -> Counted:
-        return _decode_content(log.data, engine)
+        return decode_content(log.data, engine)
 
     def nothing(log: Log) -> Counted:
-        return _decode_nothing(log.data, engine)
+        return decode_nothing(log.data, engine)
+
+    def text(log: Log) -> Counted:
+        return chunkwire_contents(str(log.path), engine)
 
     slow = engine != "native"
+    contents = [Peer(f"chunkwire contents(path){mark}", "content alone", text, slow)]
     return [
         Peer(f"chunkwire decode(path){mark}", FULL, path, slow),
         Peer(f"chunkwire decode(bytes){mark}", FULL, full, slow),
         Peer(f"chunkwire decode(path), .content{mark}", FULL, path_short, slow),
         Peer(f"chunkwire decode(bytes), .content{mark}", "content", content, slow),
         Peer(f"chunkwire decode(bytes){mark}", "nothing", nothing, slow),
+        *(contents if hasattr(chunkwire, "contents") else []),
     ]
 
 
@@ -453,13 +512,28 @@ def _usage_rows(engine: Engine, mark: str) -> list[Peer]:
     def path(log: Log) -> Counted:
         return chunkwire_usage(str(log.path), engine)
 
+    def two_threads(log: Log) -> Counted:
+        return chunkwire_usage(str(log.path), engine, threads=2)
+
     def data(log: Log) -> Counted:
         return chunkwire_usage(log.data, engine)
 
     slow = engine != "native"
-    return [
+    rows = [
         Peer(f"chunkwire usage(path){mark}", COLUMNS, path, slow),
         Peer(f"chunkwire usage(bytes){mark}", COLUMNS, data, slow),
+    ]
+    # What is decoded in Python gains nothing from threads.
+    return rows if slow else [*rows, Peer("chunkwire usage(path, threads=2)", COLUMNS, two_threads)]
+
+
+def duckdb_rows() -> list[Peer]:
+    """Where it is installed."""
+    if not importlib.util.find_spec("duckdb"):
+        return []
+    return [
+        Peer("DuckDB", COLUMNS, duckdb_usage, cannot=frozenset({"shared ids"})),
+        Peer("DuckDB, search each", COLUMNS, duckdb_search_usage, cannot=frozenset({"shared ids", "white space"})),
     ]
 
 
@@ -467,7 +541,7 @@ DECODE = [
     Peer("split + json", FULL, split_json),
     Peer("split + orjson", FULL, split_orjson),
     Peer(BASELINE, FULL, split_msgspec),
-    Peer(BOLDEST, FULL, cut_msgspec, comments=False),
+    Peer(BOLDEST, FULL, cut_msgspec, cannot=frozenset({"comments"})),
     Peer("split + pysimdjson, lazy", FULL, split_simdjson),
     Peer("httpx-sse + json", FULL, httpx_sse_json, slow=True),
     Peer("openai Stream", FULL, openai_stream, slow=True),
@@ -485,7 +559,8 @@ USAGE = [
     Peer("split + orjson", COLUMNS, split_orjson_usage),
     Peer(USAGE_BASELINES[0], COLUMNS, split_msgspec_usage),
     Peer("split + pysimdjson, lazy", COLUMNS, split_simdjson_usage),
-    Peer(USAGE_BASELINES[1], COLUMNS, prefilter_orjson_usage),
-    Peer("search all + orjson", COLUMNS, search_orjson_usage),
+    Peer(USAGE_BASELINES[1], COLUMNS, prefilter_orjson_usage, cannot=frozenset({"white space"})),
+    Peer("search all + orjson", COLUMNS, search_orjson_usage, cannot=frozenset({"white space"})),
+    *duckdb_rows(),
     *(row for engine, mark in _engines() for row in _usage_rows(engine, mark)),
 ]

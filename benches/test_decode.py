@@ -38,7 +38,7 @@ def test_live(benchmark: Any, log: Log, head: Log, peer: Peer) -> None:
 def side_by_side(benchmark: Any, log: Log, head: Log, peer: Peer) -> None:
     taken = head if peer.slow else log
     if not peer.fits(taken.corpus):
-        pytest.skip("this way of reading cannot read comments")
+        pytest.skip("this way of reading cannot read that log")
     assert peer.run(taken) == taken.expected(peer.reads)
     benchmark.group = f"{taken.corpus.name}, {taken.corpus.counts.chunks} chunks: {peer.reads}"
     benchmark.extra_info |= {"chunks": taken.corpus.counts.chunks, "bytes": len(taken.data)}
