@@ -27,8 +27,6 @@ const SEEN: usize = 1024;
 
 /// How many shapes are guessed to follow one.
 const FOLLOWERS: usize = 3;
-/// How many of the last shapes are tried besides.
-const RECENT: usize = 3;
 
 /// The number of a shape.
 type Number = u16;
@@ -71,7 +69,6 @@ pub struct Shapes {
     clock: u64,
     /// The shape of the last event that has one.
     last: Number,
-    recent: [Number; RECENT],
     tried: Tried,
     credit: Credit,
     streams: Streams,
@@ -178,7 +175,6 @@ impl Shapes {
             max_digits,
             clock: 0,
             last: NONE,
-            recent: [NONE; RECENT],
             tried: Tried::default(),
             credit: Credit::default(),
             streams: Streams::new(),
@@ -222,8 +218,8 @@ impl Shapes {
         let last_of_stream = self.streams.shapes[slot];
         let by_stream = self.shapes.get(last_of_stream as usize).map_or(NONE, |shape| shape.followers[0]);
         let followers = self.shapes.get(self.last as usize).map_or([NONE; FOLLOWERS], |last| last.followers);
-        let [first, second, third] = self.recent;
-        let guesses = [by_stream, followers[0], followers[1], followers[2], first, second, third];
+        let [first, second, third] = followers;
+        let guesses = [by_stream, first, second, third];
         for (number, &guess) in guesses.iter().enumerate() {
             if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
                 continue;
@@ -248,11 +244,6 @@ impl Shapes {
         let by_stream = self.streams.are_interleaved() && last_of_stream != NONE;
         self.follows(if by_stream { last_of_stream } else { self.last }, number);
         self.last = number;
-        if self.recent[0] != number {
-            let place = self.recent.iter().position(|&recent| recent == number).unwrap_or(RECENT - 1);
-            self.recent[..=place].rotate_right(1);
-            self.recent[0] = number;
-        }
     }
 
     #[inline]
@@ -417,5 +408,115 @@ impl Shapes {
         if let Some(moved) = self.shapes.get(number) {
             self.numbers.insert(moved.hash, number as Number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::parse;
+
+    fn learn(shapes: &mut Shapes, text: &str) {
+        let mut nodes = Vec::new();
+        parse(text.as_bytes(), text.len(), 0, &mut nodes).expect("JSON");
+        shapes.learn(text.as_bytes(), &nodes);
+    }
+
+    fn find(shapes: &mut Shapes, text: &str) -> Option<usize> {
+        shapes.find(text.as_bytes(), 0, |end| end == text.len()).map(|found| found.end)
+    }
+
+    #[test]
+    fn shapes_and_their_memory_are_bounded() {
+        let mut shapes = Shapes::new(0);
+        for round in 0..20_000usize {
+            // Every structure comes twice, which is what it takes.
+            let number = round / 2;
+            let text = format!(r#"{{"choices":[],"x{number}":"{}"}}"#, "y".repeat(number % 20_000));
+            shapes.credit = Credit::default();
+            learn(&mut shapes, &text);
+            assert!(shapes.shapes.len() <= MAX_SHAPES);
+            assert!(shapes.memory <= MAX_MEMORY + 2 * MAX_TEXT, "{}", shapes.memory);
+            assert_eq!(shapes.numbers.len(), shapes.shapes.len());
+        }
+        let memory: usize = shapes.shapes.iter().map(|shape| shape.template.memory()).sum();
+        assert_eq!(shapes.memory, memory);
+        assert!(shapes.shapes.len() > KEPT_AT_ONCE);
+    }
+
+    #[test]
+    fn the_structure_is_told_by_all_but_the_values() {
+        let of = |text: &str| {
+            let mut nodes = Vec::new();
+            parse(text.as_bytes(), text.len(), 0, &mut nodes).expect("JSON");
+            structure(text.as_bytes(), &nodes)
+        };
+        let same = [r#"{"a":"","b":1,"c":[true]}"#, r#"{"a":"xyz\n","b":-12.5e3,"c":[true]}"#];
+        assert_eq!(of(same[0]), of(same[1]));
+        let others = [
+            r#"{"a":"","b":1,"c":[false]}"#,
+            r#"{"a":"","b":1,"c":[true] }"#,
+            r#"{"a":"", "b":1,"c":[true]}"#,
+            r#"{"a":"","c":1,"b":[true]}"#,
+            r#"{"a":1,"b":1,"c":[true]}"#,
+            r#"{"a":"","b":"1","c":[true]}"#,
+            r#"{"a":null,"b":1,"c":[true]}"#,
+            r#"{"a":"","b":1,"c":[]}"#,
+        ];
+        for other in others {
+            assert_ne!(of(same[0]), of(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn constants_become_holes_when_they_change_soon_and_else_are_replaced() {
+        let mut shapes = Shapes::new(0);
+        let text = |id: usize, content: &str| format!(r#"{{"id":"{id}","choices":["{content}"]}}"#);
+        learn(&mut shapes, &text(1, "a"));
+        for round in 0..100 {
+            assert!(find(&mut shapes, &text(1, &"b".repeat(round % 7))).is_some());
+        }
+        assert_eq!(shapes.shapes[0].template.holes(), 1, "the content");
+        assert!(find(&mut shapes, &text(22, "c")).is_some());
+        assert_eq!(shapes.shapes[0].template.holes(), 1, "the id has changed after a long time");
+        assert!(find(&mut shapes, &text(333, "d")).is_some());
+        assert_eq!(shapes.shapes[0].template.holes(), 2, "and again soon");
+        while shapes.shapes[0].matches < LIFETIME {
+            assert!(find(&mut shapes, &text(1, "e")).is_some());
+        }
+        assert_eq!(shapes.shapes[0].template.holes(), 0, "all is forgotten now and then");
+    }
+
+    #[test]
+    fn what_is_not_proved_is_a_miss() {
+        let mut shapes = Shapes::new(20);
+        learn(&mut shapes, r#"{"a":"x","n":12,"choices":[]}"#);
+        for good in [
+            r#"{"a":"","n":-0,"choices":[]}"#,
+            r#"{"a":"\u00e9\\","n":1.5,"choices":[]}"#,
+            "{\"a\":\"\u{e9}\u{1f600}\",\"n\":1e-7,\"choices\":[]}",
+        ] {
+            assert_eq!(find(&mut shapes, good), Some(good.len()), "{good}");
+        }
+        for bad in [
+            r#"{"a":"x","n":012,"choices":[]}"#,
+            r#"{"a":"x","n":1.,"choices":[]}"#,
+            r#"{"a":"x","n":1e,"choices":[]}"#,
+            r#"{"a":"x","n":-,"choices":[]}"#,
+            r#"{"a":"x","n":123456789012345678901,"choices":[]}"#,
+            r#"{"a":"x","n":"1","choices":[]}"#,
+            r#"{"a":null,"n":1,"choices":[]}"#,
+            r#"{"a":"x\","n":1,"choices":[]}"#,
+            r#"{"a":"\q","n":1,"choices":[]}"#,
+            r#"{"a":"\u12g4","n":1,"choices":[]}"#,
+            r#"{"a":"x","n":1,"choices":[]"#,
+            r#"{"a":"x","n":1,"choices":[]}}"#,
+            "{\"a\":\"\n\",\"n\":1,\"choices\":[]}",
+        ] {
+            assert_eq!(find(&mut shapes, bad), None, "{bad}");
+        }
+        let mut invalid = br#"{"a":"xy","n":1,"choices":[]}"#.to_vec();
+        invalid[6] = 0xc3;
+        assert!(shapes.find(&invalid, 0, |end| end == invalid.len()).is_none());
     }
 }

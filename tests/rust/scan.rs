@@ -1,0 +1,115 @@
+//! Scans: a file read by several threads, against the decoder over the whole.
+
+use std::path::PathBuf;
+
+use chunkwire::decoder::{Decoder, Options, Stats};
+use chunkwire::scan::{Outcome, Scan};
+use chunkwire::source::Blocks;
+use chunkwire::stream::{Streams, Tracker};
+use chunkwire::usage::Columns;
+
+/// A file in the system's folder for such, gone with the value.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("chunkwire-scan-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).expect("a file can be written");
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn whole(source: &[u8]) -> (Streams, Stats) {
+    let (mut decoder, mut tracker) = (Decoder::new(Options::default()), Tracker::default());
+    while decoder.decode(source, &mut 0, usize::MAX, &mut tracker) {}
+    decoder.finish(&mut tracker);
+    (tracker.finish(), decoder.stats())
+}
+
+/// The outcome, and how many parts the caller's thread took; alone it takes all.
+fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcome, usize) {
+    let file = Temporary::new(name, source);
+    let mut scan = Scan::new(Blocks::open(&file.0).expect("it is there"), Options::default(), threads, part_bytes);
+    let mut parts = 0;
+    while scan.work() {
+        parts += 1;
+    }
+    (scan.finish().expect("it can be read"), parts)
+}
+
+/// All that a caller can see of the streams.
+fn seen(streams: Streams) -> String {
+    let columns = Columns::new(streams);
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        columns.tokens,
+        columns.valid,
+        columns.reported,
+        columns.cost,
+        columns.created,
+        columns.chunks,
+        columns.offset,
+        columns.id,
+        (columns.model.codes, columns.model.categories),
+        (columns.status.codes, columns.status.categories),
+        columns.damages,
+    )
+}
+
+fn log(line_end: &str) -> Vec<u8> {
+    let mut log = String::new();
+    for stream in 0..40 {
+        for token in 0..30 {
+            let finish = if token == 29 { "\"stop\"" } else { "null" };
+            log += &format!(
+                "data: {{\"id\":\"s{stream}\",\"model\":\"m{}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t{token}\"}},\
+                 \"finish_reason\":{finish}}}]}}\n\n",
+                stream % 3
+            );
+        }
+        log +=
+            [": a comment\n\n", "data: {broken\n\n", "event: error\ndata: {\"error\":\"e\"}\n\n", "x: y\n"][stream % 4];
+        log += &format!(
+            "data: {{\"id\":\"s{stream}\",\"choices\":[],\"usage\":{{\"total_tokens\":{stream}}}}}\n\ndata: [DONE]\n\n"
+        );
+    }
+    log += "data: {\"id\":\"last\"";
+    log.replace('\n', line_end).into_bytes()
+}
+
+#[test]
+fn parts_give_what_the_whole_gives() {
+    for (name, line_end) in [("lf", "\n"), ("crlf", "\r\n")] {
+        let source = log(line_end);
+        let (streams, stats) = whole(&source);
+        let expected = (seen(streams), stats);
+        for threads in 1..4 {
+            for part_bytes in [1, 100, 5000, 1 << 20] {
+                let (outcome, parts) = scan(name, &source, threads, part_bytes);
+                let Outcome::Done(done) = outcome else { panic!("not split") };
+                assert_eq!((seen(done.0), done.1), expected, "{threads} threads, {part_bytes} bytes");
+                if threads == 1 {
+                    assert!(parts > source.len() / part_bytes.max(400) / 2, "{parts} parts of {part_bytes}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_without_the_end_of_an_event_has_no_parts() {
+    let source = vec![b'x'; 20 << 20];
+    assert!(matches!(scan("long", &source, 2, 1 << 18).0, Outcome::NoParts));
+}
+
+#[test]
+fn an_empty_source_is_one_part() {
+    let Outcome::Done(done) = scan("empty", b"", 2, 1 << 18).0 else { panic!("not split") };
+    assert_eq!(done.1, Stats::default());
+}
