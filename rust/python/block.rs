@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
-use crate::source::Blocks;
+use crate::source::{Blocks, Buffer};
 
 /// A piece of a source that nobody can change any more.
 pub enum Block {
     /// A `bytes` object: immutable, so it is pointed into.
     Bytes(PyBackedBytes),
     /// A block of our own.
-    Owned(Vec<u8>),
+    Owned(Buffer),
 }
 
 impl AsRef<[u8]> for Block {
@@ -95,7 +95,7 @@ impl Feed {
     }
 
     /// Takes the memory of a block back that nobody looks into any more.
-    pub fn give_back(&mut self, block: Vec<u8>) {
+    pub fn give_back(&mut self, block: Buffer) {
         if let Self::File(blocks) = self {
             blocks.give_back(block);
         }

@@ -12,6 +12,7 @@ use super::errors;
 use crate::decoder::{self, MAX_EVENT_BYTES};
 use crate::error::Damage;
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
+use crate::source::Buffer;
 
 /// A block, shared by the batches that were decoded from it.
 #[derive(Clone)]
@@ -95,7 +96,7 @@ pub struct Pipeline {
     /// do: a loop still holds its last chunk while it asks for the next.)
     spent: Option<SharedBatch>,
     /// The memory of the last block that nobody looks into any more.
-    pub spare: Option<Vec<u8>>,
+    pub spare: Option<Buffer>,
     finished: bool,
 }
 
@@ -201,7 +202,7 @@ impl Pipeline {
         }
         let mut builder = Builder::default();
         self.decoder.finish(&mut builder);
-        self.give(builder, SharedBlock(Arc::new(Block::Owned(Vec::new()))));
+        self.give(builder, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
     }
 
     /// Counts a compressed source that breaks off, and gives the error to raise.

@@ -18,6 +18,7 @@ use crate::decoder::{Found, Sink};
 use crate::error::Place;
 use crate::event::decode_utf8;
 use crate::record::{Builder, Item, Record};
+use crate::source::Buffer;
 
 /// An object of a batch's document.
 #[derive(Clone)]
@@ -353,6 +354,6 @@ pub fn restore<'py>(py: Python<'py>, name: &str, raw: &[u8], offset: u64) -> PyR
     let place = Place { offset, line: 0, event: 0 };
     let raw = decoded.invalid_at.map(|_| raw);
     builder.chunk(Found { place, text, at: None, raw, first_node: 0 });
-    let batch = Arc::new(builder.build(SharedBlock(Arc::new(Block::Owned(Vec::new())))));
+    let batch = Arc::new(builder.build(SharedBlock(Arc::new(Block::Owned(Buffer::default())))));
     kind.view(py, View { batch, item: 0, node: 0 })
 }

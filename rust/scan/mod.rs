@@ -21,7 +21,7 @@ use memchr::memmem;
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
 use crate::error::{Damage, Place};
-use crate::source::Blocks;
+use crate::source::{Blocks, Buffer};
 use crate::stream::{Streams, Tracker};
 
 /// How many bytes a part has at least: enough that its cost does not matter, so few that the cache has them still.
@@ -60,8 +60,8 @@ struct Shared {
 struct Reading {
     blocks: Blocks,
     /// What was read behind the last part.
-    rest: Memory,
-    spares: Vec<Memory>,
+    rest: Buffer,
+    spares: Vec<Buffer>,
     next: usize,
     ended: bool,
 }
@@ -78,7 +78,7 @@ struct Merging {
     foreign: Option<Option<u8>>,
     failure: Option<Failure>,
     done: bool,
-    spares: Vec<Memory>,
+    spares: Vec<Buffer>,
 }
 
 enum Failure {
@@ -86,29 +86,16 @@ enum Failure {
     NoParts,
 }
 
-/// Bytes in memory that is used again.
-#[derive(Default)]
-struct Memory {
-    bytes: Vec<u8>,
-    filled: usize,
-}
-
-impl AsRef<[u8]> for Memory {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.filled]
-    }
-}
-
 struct Part {
     number: usize,
-    memory: Memory,
+    buffer: Buffer,
     is_last: bool,
     /// A compressed source broke off behind it, and why.
     broken: Option<String>,
 }
 
 struct Decoded {
-    digest: Digested<Memory>,
+    digest: Digested<Buffer>,
     stats: Stats,
     lines: u64,
     foreign: Option<Option<u8>>,
@@ -125,7 +112,7 @@ impl Scan {
     /// that nothing is left.
     #[must_use]
     pub fn new(blocks: Blocks, options: Options, threads: usize, part_bytes: usize) -> Self {
-        let reading = Reading { blocks, rest: Memory::default(), spares: Vec::new(), next: 0, ended: false };
+        let reading = Reading { blocks, rest: Buffer::default(), spares: Vec::new(), next: 0, ended: false };
         let merging = Merging {
             next: 0,
             waiting: BTreeMap::new(),
@@ -241,11 +228,11 @@ impl Shared {
     }
 
     fn decode(&self, part: Part, shapes: &mut Option<Box<Shapes>>) -> (usize, Decoded) {
-        let Part { number, memory, is_last, broken } = part;
+        let Part { number, buffer, is_last, broken } = part;
         let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
         decoder.set_shapes(shapes.take());
         let mut digest = Digest::default();
-        let (input, mut at) = (memory.as_ref(), 0);
+        let (input, mut at) = (&*buffer, 0);
         while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
         if let Some(reason) = broken {
             decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &reason));
@@ -256,7 +243,7 @@ impl Shared {
         *shapes = decoder.take_shapes();
         let stats = decoder.stats();
         let foreign = (stats.bytes > 0).then(|| decoder.foreign());
-        (number, Decoded { digest: digest.build(memory), stats, lines: decoder.lines(), foreign, is_last })
+        (number, Decoded { digest: digest.build(buffer), stats, lines: decoder.lines(), foreign, is_last })
     }
 
     /// Tells the tracker this part, if it is its turn, and those that waited for it.
@@ -282,8 +269,8 @@ impl Merging {
             0 => Place { offset: place.offset + offset, ..place },
             line => Place { offset: place.offset + offset, line: line + lines, event: place.event + events },
         };
-        let memory = decoded.digest.tell(&mut self.tracker, global);
-        self.spares.push(memory);
+        let buffer = decoded.digest.tell(&mut self.tracker, global);
+        self.spares.push(buffer);
         self.stats.append(decoded.stats, global);
         self.lines += decoded.lines;
         self.foreign = match (self.foreign, decoded.foreign) {
@@ -297,25 +284,22 @@ impl Merging {
 
 impl Reading {
     fn part(&mut self, part_bytes: usize) -> Result<Part, Failure> {
-        let mut memory = std::mem::take(&mut self.rest);
-        let mut broken = None;
-        let mut ended = false;
+        let mut buffer = std::mem::take(&mut self.rest);
+        let room = part_bytes.max(1 << 12);
+        let (mut broken, mut ended) = (None, false);
         let end = loop {
-            if memory.filled >= part_bytes
-                && let Some(end) = end_of_event(memory.as_ref(), part_bytes)
+            if buffer.len() >= part_bytes
+                && let Some(end) = end_of_event(&buffer, part_bytes)
             {
                 break end;
             }
-            if memory.filled > part_bytes.max(LONGEST_PART) {
+            if buffer.len() > part_bytes.max(LONGEST_PART) {
                 return Err(Failure::NoParts);
             }
-            let room = memory.filled + part_bytes.max(1 << 12);
-            if memory.bytes.len() < room {
-                memory.bytes.resize(room, 0);
-            }
-            match self.blocks.read(&mut memory.bytes[memory.filled..]) {
+            buffer.grow(room);
+            match self.blocks.read(buffer.room(room)) {
                 Ok(0) => ended = true,
-                Ok(more) => memory.filled += more,
+                Ok(more) => buffer.fill(more),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error().is_none() => {
                     broken = Some(error.to_string());
@@ -324,20 +308,15 @@ impl Reading {
                 Err(error) => return Err(Failure::Io(error)),
             }
             if ended {
-                break memory.filled;
+                break buffer.len();
             }
         };
         self.rest = self.spares.pop().unwrap_or_default();
-        let rest = &memory.as_ref()[end..];
-        if self.rest.bytes.len() < rest.len() {
-            self.rest.bytes.resize(rest.len() + part_bytes, 0);
-        }
-        self.rest.bytes[..rest.len()].copy_from_slice(rest);
-        self.rest.filled = rest.len();
-        memory.filled = end;
+        self.rest.begin(&buffer[end..], room);
+        buffer.truncate(end);
         self.ended = ended;
         self.next += 1;
-        Ok(Part { number: self.next - 1, memory, is_last: ended, broken })
+        Ok(Part { number: self.next - 1, buffer, is_last: ended, broken })
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Files are read, not mapped: a block is as fast, memory stays flat, and nobody can pull a file from under a slice.
 
+mod buffer;
 mod gzip;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+
+pub use buffer::Buffer;
 
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
@@ -24,7 +27,7 @@ pub struct Blocks {
     /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
     left: Option<u64>,
     /// The memory of a block that is not needed any more.
-    spare: Option<Vec<u8>>,
+    spare: Option<Buffer>,
 }
 
 impl Blocks {
@@ -62,17 +65,14 @@ impl Blocks {
     ///
     /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for
     /// compressed data that is cut or damaged. All that was whole before it has been given.
-    pub fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn next_block(&mut self) -> io::Result<Option<Buffer>> {
         let size = self.left.map_or(BLOCK_BYTES, |left| (left as usize).saturating_add(1).clamp(1 << 12, BLOCK_BYTES));
-        // A vector that had this size once is not filled again; new memory the system would have to clear, too.
         let mut block = self.spare.take().unwrap_or_default();
-        block.resize(size, 0);
-        let length = self.read(&mut block)?;
+        block.begin(&[], size);
+        let length = self.read(block.room(size))?;
+        block.fill(length);
         self.left = self.left.map(|left| left.saturating_sub(length as u64));
-        block.truncate(length);
-        if length < size / 2 {
-            block.shrink_to_fit();
-        }
+        block.shrink();
         Ok((length > 0).then_some(block))
     }
 
@@ -105,7 +105,7 @@ impl Blocks {
     }
 
     /// Takes the memory of a block back, for the next.
-    pub fn give_back(&mut self, block: Vec<u8>) {
+    pub fn give_back(&mut self, block: Buffer) {
         self.spare = Some(block);
     }
 }
