@@ -94,9 +94,9 @@ def _permutation(number: int) -> bytes:
     return bytes.maketrans("".join(ALPHABETS).encode(), "".join(after).encode())
 
 
-Trait = Literal["comments", "white space", "shared ids"]
-"""What a log may have that not every contender can read: comments between events, white space where it likes between
-the tokens of JSON, streams that have the same id or none."""
+Trait = Literal["comments", "interleaved", "white space", "shared ids"]
+"""What a log may have that not every contender can read: comments between events, many streams at a time, white space
+where it likes between the tokens of JSON, streams that have the same id or none."""
 
 
 class Corpus:
@@ -117,8 +117,11 @@ class Corpus:
         self.counts = sum((stream.counts for stream in self.streams), Counts())
         self.blocks = list(_interleave(self.streams, lanes))
         self.data = b"".join(self.blocks)
-        commented = any(block.startswith(b":") for block in self.blocks)
-        self.traits = traits | {"comments"} if commented else traits
+        found: dict[Trait, bool] = {
+            "comments": any(block.startswith(b":") for block in self.blocks),
+            "interleaved": lanes > 1,
+        }
+        self.traits = traits.union(trait for trait, has in found.items() if has)
 
     def head(self, chunks: int) -> "Corpus":
         """The first streams that hold at least so many chunks: for who is too slow for all."""
@@ -553,6 +556,8 @@ RECIPES = {
         (100, 400),
     ),
 }
+HARD = ("interleaved", "adversarial", "huge", "tiny")
+"""What servers seldom send, or never."""
 RECORDED = "recorded streams of many servers, one behind the other"
 
 
@@ -587,7 +592,8 @@ def make(name: str, size: int) -> Corpus:
 
 def names() -> list[str]:
     """What `make` can make here."""
-    return [*RECIPES, "recorded"] if os.environ.get("CHUNKWIRE_STREAMS") else list(RECIPES)
+    recorded = ["recorded"] if os.environ.get("CHUNKWIRE_STREAMS") else []
+    return [*(name for name in RECIPES if name not in HARD), *recorded, *HARD]
 
 
 def recorded(folder: Path, size: int) -> Corpus:

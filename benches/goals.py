@@ -20,13 +20,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import chunkwire
 import corpora
 import peers
 from corpora import Counts, Written
 from environment import commit, machine, versions
-from log import Counted
+from log import Counted, Peer
 from peers import DATA, DONE, EMPTY, PREFIX, decode_chunk, decode_usage
 
 HERE = Path(__file__).resolve().parent
@@ -150,6 +152,16 @@ def python_newlines(path: Path) -> Counted:
 def _child(command: Sequence[str | Path]) -> Callable[[Path], Counted]:
     def run(path: Path) -> Counted:
         return (int(subprocess.run([*command, path], check=True, capture_output=True).stdout.split()[0]),)
+
+    return run
+
+
+def _at_path(peer: Peer) -> Callable[[Path], Counted]:
+    """A contender of `run.py` that reads no more of a log than its path."""
+
+    def run(path: Path) -> Counted:
+        log: Any = SimpleNamespace(path=path)
+        return peer.run(log)
 
     return run
 
@@ -284,11 +296,7 @@ def lines_of(name: str, log: Written, rust: Path | None, rounds: int, has_ids: b
         Contender("split + msgspec, typed, content and usage", msgspec_full, full),
     ]
     # DuckDB tells streams apart by their ids alone.
-    duckdb = [
-        Contender(f"{row.name}, one thread", lambda path, row=row: row.run(_At(path)), usage)
-        for row in peers.duckdb_rows()
-        if has_ids
-    ]
+    duckdb = [Contender(f"{row.name}, one thread", _at_path(row), usage) for row in peers.duckdb_rows() if has_ids]
 
     made = [
         Line("newlines", "usage(path)", newlines, name, NEWLINES[name], usage_one.spent),
@@ -306,7 +314,7 @@ def lines_of(name: str, log: Written, rust: Path | None, rounds: int, has_ids: b
             Line("DuckDB, search", "usage(path)", duckdb[1:], name, None, usage_one.spent),
         ]
     if hasattr(chunkwire, "contents"):
-        text = Contender("contents", lambda path: peers.chunkwire_contents(str(path), "native"), full[1:2])
+        text = Contender("contents", lambda path: peers.chunkwire_contents(str(path)), full[1:2])
         ours.append(text)
         made.append(Line("contents", "contents(path)", typed[1:2], name, None, text.spent))
 
@@ -316,13 +324,6 @@ def lines_of(name: str, log: Written, rust: Path | None, rounds: int, has_ids: b
         for contender in [*ours, *newlines, *in_rust, usage_only, *duckdb, *typed]:
             contender.round(log, empty)
     return made
-
-
-@dataclass(frozen=True)
-class _At:
-    """As much of a `Log` as a contender needs that reads a path."""
-
-    path: Path
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

@@ -246,9 +246,9 @@ def decode_content_and_usage(source: str | bytes, engine: Engine) -> Counted:
     return chunks, content, tokens
 
 
-def chunkwire_contents(source: str | bytes, engine: Engine) -> Counted:
+def chunkwire_contents(source: str | bytes) -> Counted:
     """The shortest way to the text alone."""
-    return (sum(map(len, chunkwire.contents(source, engine=engine))),)
+    return (sum(map(len, chunkwire.contents(source))),)
 
 
 def decode_nothing(source: str | bytes, engine: Engine) -> Counted:
@@ -432,7 +432,8 @@ def duckdb_search_usage(log: Log) -> Counted:
 
 
 def _duckdb_usage(log: Log, pattern: str) -> Counted:
-    return _duckdb().execute(DUCKDB.format(pattern=pattern), [str(log.path)]).fetchone()
+    counted: Counted = _duckdb().execute(DUCKDB.format(pattern=pattern), [str(log.path)]).fetchone()
+    return counted
 
 
 @cache
@@ -486,18 +487,13 @@ def _decode_rows(engine: Engine, mark: str) -> list[Peer]:
     def nothing(log: Log) -> Counted:
         return decode_nothing(log.data, engine)
 
-    def text(log: Log) -> Counted:
-        return chunkwire_contents(str(log.path), engine)
-
     slow = engine != "native"
-    contents = [Peer(f"chunkwire contents(path){mark}", "content alone", text, slow)]
     return [
         Peer(f"chunkwire decode(path){mark}", FULL, path, slow),
         Peer(f"chunkwire decode(bytes){mark}", FULL, full, slow),
         Peer(f"chunkwire decode(path), .content{mark}", FULL, path_short, slow),
         Peer(f"chunkwire decode(bytes), .content{mark}", "content", content, slow),
         Peer(f"chunkwire decode(bytes){mark}", "nothing", nothing, slow),
-        *(contents if hasattr(chunkwire, "contents") else []),
     ]
 
 
@@ -537,6 +533,15 @@ def duckdb_rows() -> list[Peer]:
     ]
 
 
+def contents_rows() -> list[Peer]:
+    """Where chunkwire has it, with the engine that it takes itself."""
+
+    def path(log: Log) -> Counted:
+        return chunkwire_contents(str(log.path))
+
+    return [Peer("chunkwire contents(path)", "content alone", path)] if hasattr(chunkwire, "contents") else []
+
+
 DECODE = [
     Peer("split + json", FULL, split_json),
     Peer("split + orjson", FULL, split_orjson),
@@ -546,6 +551,7 @@ DECODE = [
     Peer("httpx-sse + json", FULL, httpx_sse_json, slow=True),
     Peer("openai Stream", FULL, openai_stream, slow=True),
     *(row for engine, mark in _engines() for row in _decode_rows(engine, mark)),
+    *contents_rows(),
 ]
 
 LIVE = [
@@ -560,7 +566,7 @@ USAGE = [
     Peer(USAGE_BASELINES[0], COLUMNS, split_msgspec_usage),
     Peer("split + pysimdjson, lazy", COLUMNS, split_simdjson_usage),
     Peer(USAGE_BASELINES[1], COLUMNS, prefilter_orjson_usage, cannot=frozenset({"white space"})),
-    Peer("search all + orjson", COLUMNS, search_orjson_usage, cannot=frozenset({"white space"})),
+    Peer("search all + orjson", COLUMNS, search_orjson_usage, cannot=frozenset({"white space", "interleaved"})),
     *duckdb_rows(),
     *(row for engine, mark in _engines() for row in _usage_rows(engine, mark)),
 ]

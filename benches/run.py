@@ -1,8 +1,9 @@
-"""All contenders on all corpora in turns, as tables: `python benches/run.py [--size MB] [--rust] [--write]`.
+"""All contenders on all corpora in turns, as tables: `python benches/run.py [--size MB] [--rust] [--goals] [--write]`.
 
 Everything runs in this one process. Each contender's counts are checked first; then each runs once a round, one after
 the other, so that a noisy moment hits all alike, and its best round counts. The measure is the CPU time of the process.
-`--write` puts the tables into `benches/README.md`, with the machine, the versions, the command and the commit.
+`--write` puts the tables into `benches/README.md`, with the machine, the versions, the command and the commit, and
+with what `goals.py` measures; `--rust` adds the benchmarks of the core.
 """
 
 import argparse
@@ -132,7 +133,11 @@ def table(results: Results, names: Sequence[str], baselines: Sequence[str] = ())
             if result is None:
                 line.append("-")
                 continue
-            ratios = [f"{each[corpus].micros / result.micros:.2f}x" for same, each in base if same == reads]
+            ratios = [
+                f"{each[corpus].micros / result.micros:.2f}x" if corpus in each else "-"
+                for same, each in base
+                if same == reads
+            ]
             cell = f"{result.speed:,.0f} MB/s, {result.micros:.{2 if result.micros > 0.1 else 3}f} µs"
             line.append(", ".join([cell, " / ".join(ratios)]) if ratios else cell)
         ratio = sum(result.wall for result in cells.values()) / sum(result.cpu for result in cells.values())
@@ -143,53 +148,156 @@ def table(results: Results, names: Sequence[str], baselines: Sequence[str] = ())
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
-def rust_table() -> str:
-    """What `cargo bench` prints about the core alone."""
+def tables(results: Results, names: Sequence[str], baselines: Sequence[str] = ()) -> str:
+    """One of what servers send, and one of what they do not; a line holds no more."""
+    usual = [name for name in names if name not in corpora.HARD]
+    hard = [name for name in names if name in corpora.HARD]
+    return "\n\n".join(table(results, some, baselines) for some in (usual, hard) if some)
+
+
+def rust_tables() -> str:
+    """What the benchmarks of the core print."""
     if not shutil.which("cargo"):
         return ""
-    run = subprocess.run(["cargo", "bench", "--bench", "careful"], cwd=HERE.parent, capture_output=True, text=True)
+    parts = []
+    for name in ("shapes", "careful"):
+        print(f"cargo bench --bench {name} ...", file=sys.stderr, flush=True)
+        run = subprocess.run(["cargo", "bench", "--bench", name], cwd=HERE.parent, capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(run.stderr)
+        parts.append(f"`cargo bench --bench {name}`: {RUST[name]}\n\n```text\n{run.stdout.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+RUST = {
+    "shapes": "decoding into batches and reading `choices[0].delta.content` of every chunk, with the fast path for "
+    'events of a known shape ("shapes") and without ("careful").',
+    "careful": "the parser for events of no known shape, beside parsers that one would take instead.",
+}
+
+
+def goals_table(size: float) -> str:
+    """What `goals.py` prints, in a process of its own: it measures memory and threads."""
+    command = [sys.executable, str(HERE / "goals.py"), "--size", f"{size:g}"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
-        sys.exit(run.stderr)
-    return run.stdout.strip("\n")
+        sys.exit("goals.py failed")
+    return GOALS + run.stdout.strip()
+
+
+GOALS = """\
+`python benches/goals.py`: logs on disk and in the page cache, read from their paths by all; the best of some rounds, by
+the clock on the wall and in CPU time. "Times as fast" says both; a goal is reached if the lesser reaches it (with two
+threads: if the clock does). The start of `wc`, and of the counter in Rust, is taken off their times. "DuckDB, search
+each" parses only lines with the letters of usage in them, so there is no goal against it; `recorded` has streams with
+the same id, which DuckDB cannot tell apart.
+Memory is the peak of a new process beyond what it had after importing NumPy. Of each log 20 MB are made, and written
+again and again with other ids and times.
+
+"""
+
+
+def ratios(results: Results, row: Row, baseline: str, names: Sequence[str]) -> dict[str, float]:
+    """By corpus, how many times as fast as the baseline the row is."""
+    cells = results.get((baseline, row[1]), {})
+    return {name: cells[name].micros / results[row][name].micros for name in names if name in cells}
+
+
+def span(found: dict[str, float]) -> str:
+    """From the least to the greatest."""
+    if not found:
+        return "(not measured)"
+    low, high = f"{min(found.values()):.2f}", f"{max(found.values()):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+CHUNKS: Row = ("chunkwire decode(path)", "content and usage")
+SHORT: Row = ("chunkwire decode(path), .content", "content and usage")
+USAGE: Row = ("chunkwire usage(path)", "usage of streams")
+
+
+def present(row: Row, results: Results) -> Row:
+    """The row of the native engine, where there is one."""
+    return row if row in results else (row[0] + ", engine simdjson", row[1])
 
 
 def summary(decode: Results, usage: Results, names: Sequence[str]) -> str:
     """The claims that the tables bear, in numbers."""
-
-    def span(results: Results, row: Row, baseline: str) -> str:
-        cells = next((cells for (name, _), cells in results.items() if name == baseline), {})
-        ratios = [cells[name].micros / results[row][name].micros for name in names if name in cells]
-        if not ratios:
-            return f"(not measured against {baseline})"
-        return f"{min(ratios):.2f} to {max(ratios):.2f} times as fast as {baseline}"
-
-    full: Row = ("chunkwire decode(path)", "content and usage")
-    engine = "" if full in decode else ", engine simdjson"
-    short = (f"{full[0]}, .content{engine}", full[1])
-    columns = (f"chunkwire usage(path){engine}", "usage of streams")
+    usual = [name for name in names if name not in corpora.HARD]
+    full, short, columns = present(CHUNKS, decode), present(SHORT, decode), present(USAGE, usage)
     return "\n".join(
         [
             "- Iterating `chunkwire.decode(path)` and reading `choices[0].delta.content` and `usage` of each chunk is",
-            f"  {span(decode, (full[0] + engine, full[1]), peers.BASELINE)}, which gets bytes in memory,",
-            f"  and {span(decode, (full[0] + engine, full[1]), peers.BOLDEST)}, where that can read the log;",
-            f"  with `chunk.content` in place of the choices {span(decode, short, peers.BASELINE)},",
-            f"  and {span(decode, short, peers.BOLDEST)}.",
-            f"- `chunkwire.usage(path)` is {span(usage, columns, peers.USAGE_BASELINES[0])},",
-            f"  {span(usage, columns, peers.USAGE_BASELINES[1])}.",
+            f"  {span(ratios(decode, full, peers.BASELINE, usual))} times as fast as {peers.BASELINE},",
+            "  which gets bytes in memory,",
+            f"  and {span(ratios(decode, full, peers.BOLDEST, usual))} times as fast as {peers.BOLDEST},",
+            "  where that can read the log;",
+            f"  with `chunk.content` in place of the choices {span(ratios(decode, short, peers.BASELINE, usual))} and",
+            f"  {span(ratios(decode, short, peers.BOLDEST, usual))} times.",
+            f"- `chunkwire.usage(path)` is {span(ratios(usage, columns, peers.USAGE_BASELINES[0], usual))} times as",
+            f"  fast as {peers.USAGE_BASELINES[0]},",
+            f"  and {span(ratios(usage, columns, peers.USAGE_BASELINES[1], usual))} times as fast as",
+            f"  {peers.USAGE_BASELINES[1]}.",
         ]
     )
+
+
+def weaknesses(decode: Results, live: Results, usage: Results, names: Sequence[str]) -> str:
+    """Where chunkwire is slow, or someone faster: read from the same results, so that no good run can hide it."""
+    full, columns = present(CHUNKS, decode), present(USAGE, usage)
+    lines = []
+    for results, row in ((decode, full), (usage, columns)):
+        for name, reads in results:
+            if reads != row[1] or name.startswith("chunkwire"):
+                continue
+            ahead = {corpus: 1 / ratio for corpus, ratio in ratios(results, row, name, names).items() if ratio < 1}
+            if ahead:
+                lines.append(f"{name} is {span(ahead)} times as fast as `{row[0]}` on {', '.join(ahead)}")
+    for results, row in ((decode, full), (usage, columns)):
+        speeds = {corpus: result.speed for corpus, result in results[row].items()}
+        slow, fast = min(speeds, key=speeds.__getitem__), max(speeds, key=speeds.__getitem__)
+        lines.append(
+            f"`{row[0]}` ({row[1]}) reads {speeds[slow]:,.0f} MB/s of {slow} but {speeds[fast]:,.0f} MB/s of {fast}"
+        )
+
+    def cost(results: Results, dearer: Row, cheaper: Row, other: Results | None = None) -> str:
+        others = (other or results)[cheaper]
+        cells = results[dearer]
+        return span({name: cells[name].micros / others[name].micros for name in cells if name in others})
+
+    native = full[0] == CHUNKS[0]
+    if native:
+        nothing: Row = ("chunkwire decode(bytes)", "nothing")
+        read: Row = ("chunkwire decode(bytes)", "content and usage")
+        lines.append(
+            "objects of Python cost time: to read `choices[0].delta.content` and `usage` of each chunk takes "
+            f"{cost(decode, read, nothing)} times as long as to read nothing of it"
+        )
+        fed: Row = ("chunkwire Decoder.feed", "content and usage")
+        lines.append(f"fed event by event, a chunk takes {cost(live, fed, read, decode)} times as long as in a log")
+        slower: Row = ("chunkwire decode(bytes), engine simdjson", "content and usage")
+        lines.append(
+            "the engine in Python, for where the extension module cannot be had, takes "
+            f"{cost(decode, slower, ('split + json', slower[1]))} times as long as split + json"
+        )
+    lines.append(
+        "where each event has another structure, nothing is gained by known shapes, and a little may be lost: see the "
+        "last lines of `cargo bench --bench shapes`; the goals that were missed are marked so"
+    )
+    return "\n".join(f"- {line[0].upper() if line[0].isalpha() else line[0]}{line[1:]}." for line in lines)
 
 
 ABOUT = """\
 # Benchmarks
 
 `corpora.py` makes logs with known counts, `peers.py` has one function for each way to read them, `run.py` runs all of
-them in turns and wrote this page; `careful.rs` measures the core without Python. `test_decode.py` and `test_usage.py`
-are the same contenders under pytest-benchmark: `pytest benches`, or `pytest benches --benchmark-disable` to check no
-more than their counts.
+them in turns and wrote this page; `goals.py` measures the project's goals over large logs. The core without Python is
+measured by `shapes.rs` and `careful.rs`, on the logs of `corpora.rs`; `newlines.rs` is a contender of `goals.py`.
+`test_decode.py` and `test_usage.py` are the contenders of `run.py` under pytest-benchmark: `pytest benches`, or
+`pytest benches --benchmark-disable` to check no more than their counts.
 
 ```sh
-pip install '.[bench]' && python benches/run.py --write
+pip install '.[bench]' && python benches/run.py --rust --write
 ```
 
 ## How this was measured
@@ -209,6 +317,8 @@ What a row reads is in its second column, and only equal ones compare: "content 
 `choices[0].delta.content` and `usage.total_tokens` of every chunk. chunkwire validates every event whole, whatever is
 read, and accounts for every byte; for usage it finds the streams by their ids. The peers' loops cut at empty lines,
 trust that an event is one line of data, and end a stream at `[DONE]`; the rows that search look at nothing but usage.
+DuckDB has one thread, reads the file, and tells streams apart by their ids alone. Where a row has a "-", it would read
+that log wrong. CPU time does not show what a second thread saves: see `wall / CPU` there, and the goals.
 
 | corpus | bytes | chunks | streams | |
 |---|---|---|---|---|
@@ -228,11 +338,13 @@ def page(sections: Sequence[tuple[str, str]], made: Sequence[Corpus], **about: o
 def main() -> None:
     """Measures, prints, and writes if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=float, default=20, metavar="MB", help="of each corpus (default 20)")
+    parser.add_argument("--size", type=float, default=10, metavar="MB", help="of each corpus (default 10)")
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of which the best counts (default 10)")
     parser.add_argument("--corpus", action="append", choices=corpora.names(), help="only this one; may be repeated")
     parser.add_argument("--slow-chunks", type=int, default=2000, metavar="N", help="for slow contenders (default 2000)")
-    parser.add_argument("--rust", action="store_true", help="run cargo bench too, and append its table")
+    parser.add_argument("--rust", action="store_true", help="run the benchmarks of the core too")
+    parser.add_argument("--goals", action="store_true", help="run goals.py too; --write does so anyway")
+    parser.add_argument("--goals-size", type=float, default=300, metavar="MB", help="of its logs (default 300)")
     parser.add_argument("--write", action="store_true", help="write benches/README.md")
     options = parser.parse_args()
 
@@ -246,23 +358,26 @@ def main() -> None:
         measure_limits(corpus, options.rounds, limits)
         made.append(corpus)
     names = [corpus.name for corpus in made]
-    sections = [
-        ("In short", summary(decode, usage, names)),
-        ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + table(decode, names, [peers.BASELINE])),
-        ("Live: one event a call", "x: against openai Stream.\n\n" + table(live, names, ["openai Stream"])),
+    sections = [("In short", summary(decode, usage, names))]
+    if options.goals or options.write:
+        sections.append(("The goals", goals_table(options.goals_size)))
+    sections += [
+        ("What chunkwire is slow at", weaknesses(decode, live, usage, names)),
+        ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + tables(decode, names, [peers.BASELINE])),
+        ("Live: one event a call", "x: against openai Stream.\n\n" + tables(live, names, ["openai Stream"])),
         (
             "Usage of a log",
             f"x: against {peers.USAGE_BASELINES[0]} / {peers.USAGE_BASELINES[1]}.\n\n"
-            + table(usage, names, peers.USAGE_BASELINES),
+            + tables(usage, names, peers.USAGE_BASELINES),
         ),
         (
             "The limit",
             "To look for line ends and do nothing else; µs are for each chunk of the log here too. "
-            "(`wc` includes the start of its process.)\n\n" + table(limits, names),
+            "(`wc` includes the start of its process.)\n\n" + tables(limits, names),
         ),
     ]
-    if options.rust and (text := rust_table()):
-        sections.append(("The core without Python", f"`cargo bench --bench careful`:\n\n```text\n{text}\n```"))
+    if options.rust and (text := rust_tables()):
+        sections.append(("The core without Python", text))
     print("\n\n".join(f"## {title}\n\n{text}" for title, text in sections))
     if options.write:
         recorded = ["CHUNKWIRE_STREAMS=..."] if "recorded" in names else []
