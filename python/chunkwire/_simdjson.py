@@ -518,7 +518,7 @@ def usage(
     strict: bool = False,
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
-    threads: int = 1,  # noqa: ARG001 (here a second one would only wait for the first)
+    threads: int = 1,
 ) -> tuple[dict[str, Any], Stats]:
     """The usage columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
     tracker = Tracker()
