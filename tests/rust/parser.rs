@@ -1,12 +1,12 @@
 //! The careful parser: beside `serde_json` on generated and damaged documents, beside CPython's `json` on its errors.
 
+mod beside;
 mod cpython;
 mod documents;
 mod support;
 mod twin;
 
-use std::collections::BTreeMap;
-
+use beside::same;
 use chunkwire::chunk::{Doc, Key, KeySet, MAX_DEPTH, Node, Type, Value, parse};
 use chunkwire::error::{JsonError, JsonErrorKind};
 use documents::{Writer, damaged, edits, json, json_of};
@@ -23,68 +23,12 @@ fn error_of(text: &str) -> JsonError {
     nodes_of(text.as_bytes()).expect_err(text)
 }
 
-/// Is this what `serde_json` read? Numbers may differ in the last bit, since it does not round exactly.
-fn same(value: Value<'_>, other: &serde_json::Value) -> bool {
-    use serde_json::Value as Other;
-    match (value.kind(), other) {
-        (Type::Null, Other::Null) | (Type::True, Other::Bool(true)) | (Type::False, Other::Bool(false)) => true,
-        (Type::Int | Type::Float, Other::Number(number)) => {
-            let text = std::str::from_utf8(value.text()).expect("a number is ASCII");
-            let (ours, theirs) = (value.number_value().expect("a number"), number.as_f64().expect("a number"));
-            let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
-            (ours == theirs || (ours - theirs).abs() <= theirs.abs() * 1e-15)
-                && integer.is_none_or(|integer| value.kind() == Type::Float || text.parse() == Ok(integer))
-                && value
-                    .integer()
-                    .is_none_or(|ours| value.kind() == Type::Float || number.as_i64().unwrap_or(0) == ours)
-        }
-        (Type::String, Other::String(text)) => *value.bytes() == *text.as_bytes(),
-        (Type::Array, Other::Array(items)) => {
-            value.items().count() == items.len() && value.items().zip(items).all(|(value, other)| same(value, other))
-        }
-        (Type::Object, Other::Object(members)) => {
-            let ours: BTreeMap<Vec<u8>, Value<'_>> =
-                value.members().map(|(key, value)| (key.bytes().into_owned(), value)).collect();
-            ours.len() == members.len()
-                && members.iter().all(|(name, other)| {
-                    ours.get(name.as_bytes()).is_some_and(|&value| same(value, other))
-                        && value.get_named(name.as_bytes()).is_some_and(|value| same(value, other))
-                })
-        }
-        _ => false,
-    }
-}
-
-/// Does the document hold what `serde_json` refuses: words that are no JSON, lone surrogates, numbers above f64,
-/// 128 containers in each other?
-fn is_beyond_serde(value: Value<'_>, depth: usize) -> bool {
-    match value.kind() {
-        Type::NaN | Type::Infinity | Type::NegInfinity => true,
-        Type::Int | Type::Float => value.number_value().is_some_and(f64::is_infinite),
-        Type::String | Type::Key => std::str::from_utf8(&value.bytes()).is_err(),
-        Type::Array => depth >= 127 || value.items().any(|item| is_beyond_serde(item, depth + 1)),
-        Type::Object => {
-            depth >= 127
-                || value.members().any(|(key, value)| is_beyond_serde(key, 0) || is_beyond_serde(value, depth + 1))
-        }
-        _ => false,
-    }
-}
-
 /// Verdict and value are those of `serde_json`, wherever it can have them.
 fn check_beside_serde(text: &[u8]) {
-    let theirs = serde_json::from_slice::<serde_json::Value>(text);
     match nodes_of(text) {
-        Ok((nodes, _)) => {
-            let root = Doc::new(text, &nodes).root();
-            match theirs {
-                Ok(other) => assert!(same(root, &other), "{:?}: {other}", String::from_utf8_lossy(text)),
-                Err(error) => {
-                    assert!(is_beyond_serde(root, 0), "accepted, but {error}: {:?}", String::from_utf8_lossy(text));
-                }
-            }
-        }
+        Ok((nodes, _)) => beside::check(Doc::new(text, &nodes)),
         Err(error) => {
+            let theirs = serde_json::from_slice::<serde_json::Value>(text);
             assert!(theirs.is_err(), "refused by {error:?}: {:?}", String::from_utf8_lossy(text));
             assert!(error.position <= text.len());
         }

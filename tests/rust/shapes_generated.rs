@@ -1,0 +1,67 @@
+//! Shapes and the careful parser on generated sources, from random bytes: the twin of `tests/fuzz`, for every run.
+//!
+//! `CHUNKWIRE_TEST_CASES` sets how many sources are made.
+
+mod beside;
+mod generated;
+mod paths;
+
+use std::cell::Cell;
+use std::path::Path;
+
+use chunkwire::decoder::Paths;
+use generated::Case;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+
+/// So much of all chunks has to match a shape, or nothing was tested.
+const LEAST_SHARE: f64 = 0.25;
+
+fn orders() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..500)
+}
+
+/// Checks so many cases (or `CHUNKWIRE_TEST_CASES`), and says how all their chunks went.
+fn check_many(cases: u32) -> Paths {
+    let cases = std::env::var("CHUNKWIRE_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(cases);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let sum = Cell::new(Paths::default());
+    let result = TestRunner::new(config).run(&orders().prop_map(|orders| Case::new(&orders)), |case| {
+        let Paths { shape, careful } = paths::check(&case);
+        sum.set(Paths { shape: sum.get().shape + shape, careful: sum.get().careful + careful });
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    sum.get()
+}
+
+fn share(Paths { shape, careful }: Paths) -> f64 {
+    shape as f64 / (shape + careful) as f64
+}
+
+#[test]
+fn shapes_change_nothing_on_generated_sources() {
+    let paths = check_many(1500);
+    assert!(paths.shape + paths.careful > 0);
+}
+
+#[test]
+fn many_generated_chunks_match_a_shape() {
+    let paths = check_many(200);
+    assert!(share(paths) >= LEAST_SHARE, "{} of {paths:?}", share(paths));
+}
+
+#[test]
+#[ignore = "a tool: writes seeds for the fuzzer into the folder that CHUNKWIRE_SEEDS names"]
+fn write_seeds() {
+    let folder = std::env::var_os("CHUNKWIRE_SEEDS").expect("CHUNKWIRE_SEEDS names a folder");
+    let mut runner =
+        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    for number in 0..600 {
+        let seed = orders().new_tree(&mut runner).expect("a list of bytes").current();
+        std::fs::write(Path::new(&folder).join(format!("seed-{number}")), seed).expect("a writable folder");
+    }
+}
