@@ -77,7 +77,6 @@ struct Merging {
     /// The first line of what may be no event stream; None inside for one that is.
     foreign: Option<Option<u8>>,
     failure: Option<Failure>,
-    done: bool,
     spares: Vec<Buffer>,
 }
 
@@ -99,7 +98,6 @@ struct Decoded {
     stats: Stats,
     lines: u64,
     foreign: Option<Option<u8>>,
-    is_last: bool,
 }
 
 /// A panic in another thread is on its way to the caller; what it held is not used after that.
@@ -121,7 +119,6 @@ impl Scan {
             lines: 0,
             foreign: None,
             failure: None,
-            done: false,
             spares: Vec::new(),
         };
         let shared = Arc::new(Shared {
@@ -243,7 +240,7 @@ impl Shared {
         *shapes = decoder.take_shapes();
         let stats = decoder.stats();
         let foreign = (stats.bytes > 0).then(|| decoder.foreign());
-        (number, Decoded { digest: digest.build(buffer), stats, lines: decoder.lines(), foreign, is_last })
+        (number, Decoded { digest: digest.build(buffer), stats, lines: decoder.lines(), foreign })
     }
 
     /// Tells the tracker this part, if it is its turn, and those that waited for it.
@@ -278,7 +275,6 @@ impl Merging {
             (first, later) => first.or(later),
         };
         self.next += 1;
-        self.done |= decoded.is_last;
     }
 }
 

@@ -58,7 +58,7 @@ impl Case {
             let size = 1 + usize::from(cutting & 31);
             (0..source.len()).step_by(size).collect()
         } else {
-            let mut cuts: Vec<usize> = places.iter().map(|place| place * (source.len() + 1) >> 16).collect();
+            let mut cuts: Vec<usize> = places.iter().map(|place| (place * (source.len() + 1)) >> 16).collect();
             cuts.sort_unstable();
             cuts
         };
@@ -506,7 +506,7 @@ impl<'a> Writer<'a> {
                 let edge = if near & 1 == 0 { place.end } else { place.start };
                 (edge + usize::from(near >> 1) % 6).saturating_sub(3)
             }
-            _ => self.bytes.wide() * text.len() >> 16,
+            _ => (self.bytes.wide() * text.len()) >> 16,
         };
         let at = at.min(text.len());
         let sign = match self.bytes.byte() {
