@@ -26,7 +26,7 @@ const KEPT_AT_ONCE: usize = 64;
 const SEEN: usize = 1024;
 
 /// How many shapes are guessed to follow one.
-const FOLLOWERS: usize = 3;
+const FOLLOWERS: usize = 4;
 
 /// The number of a shape.
 type Number = u16;
@@ -218,8 +218,8 @@ impl Shapes {
         let last_of_stream = self.streams.shapes[slot];
         let by_stream = self.shapes.get(last_of_stream as usize).map_or(NONE, |shape| shape.followers[0]);
         let followers = self.shapes.get(self.last as usize).map_or([NONE; FOLLOWERS], |last| last.followers);
-        let [first, second, third] = followers;
-        let guesses = [by_stream, first, second, third];
+        let mut guesses = [by_stream; 1 + FOLLOWERS];
+        guesses[1..].copy_from_slice(&followers);
         for (number, &guess) in guesses.iter().enumerate() {
             if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
                 continue;
@@ -334,7 +334,7 @@ impl Shapes {
             None if shape.followers[0] == NONE => shape.followers[0] = next,
             None => {
                 shape.sure = shape.sure.saturating_sub(1);
-                shape.followers[2] = shape.followers[1];
+                shape.followers.copy_within(1..FOLLOWERS - 1, 2);
                 shape.followers[1] = next;
             }
         }
@@ -385,10 +385,12 @@ impl Shapes {
         let template = Template::new(text, nodes);
         self.memory += template.memory();
         let number = self.shapes.len() as Number;
+        // Most often a shape follows itself.
+        let mut followers = [NONE; FOLLOWERS];
+        followers[0] = number;
         self.shapes.push(Shape {
             hash,
-            // Most often a shape follows itself.
-            followers: [number, NONE, NONE],
+            followers,
             sure: 0,
             matches: 0,
             changed_at: vec![0; template.slots.len()].into(),
