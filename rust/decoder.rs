@@ -252,42 +252,47 @@ impl Decoder {
         if !self.framer.is_between_blocks() {
             return;
         }
+        // What was found is counted at the end.
+        let (first, mut place) = (*at, self.framer.place());
+        let (mut chunks, mut dones) = (0, 0);
         while *left > 0 {
             let rest = &input[*at..];
             if !rest.starts_with(b"data:") {
-                return;
+                break;
             }
             let start = *at + 5 + usize::from(rest.get(5) == Some(&b' '));
-            if input.get(start) == Some(&b'[') && rest.starts_with(DONE_EVENT) {
-                *at += DONE_EVENT.len();
-                let place = self.framer.pass(DONE_EVENT.len());
-                self.stats.done += 1;
-                self.stats.done_bytes += DONE_EVENT.len() as u64;
+            let behind = if input.get(start) == Some(&b'[') && rest.starts_with(DONE_EVENT) {
+                dones += 1;
                 sink.done(place);
-                *left -= 1;
-                continue;
-            }
-            let Some(matched) = shapes.find(input, start, |end| ends_event(&input[end..]).is_some()) else {
-                self.missed = self.framer.consumed();
-                return;
+                *at + DONE_EVENT.len()
+            } else {
+                let Some(matched) = shapes.find(input, start, |end| behind_event(input, end)) else {
+                    self.missed = place.offset;
+                    break;
+                };
+                if matched.end - *at > self.options.max_event_bytes {
+                    break;
+                }
+                chunks += 1;
+                let (template, spans) = (shapes.template(matched), shapes.spans());
+                sink.shaped(Shaped { place, text: &input[start..matched.end], at: Some(start), template, spans });
+                matched.behind
             };
-            let end = matched.end;
-            if end - *at > self.options.max_event_bytes {
-                return;
-            }
-            let length = end - *at + ends_event(&input[end..]).unwrap_or(0);
-            *at += length;
-            let place = self.framer.pass(length);
-            self.stats.chunks += 1;
-            self.stats.chunk_bytes += length as u64;
-            self.matched += 1;
-            let (template, spans) = (shapes.template(matched), shapes.spans());
-            sink.shaped(Shaped { place, text: &input[start..end], at: Some(start), template, spans });
+            place =
+                Place { offset: place.offset + (behind - *at) as u64, line: place.line + 2, event: place.event + 1 };
+            *at = behind;
             *left -= 1;
             if sink.is_full() {
-                return;
+                break;
             }
         }
+        self.framer.pass(*at - first, chunks + dones);
+        let done_bytes = dones * DONE_EVENT.len() as u64;
+        self.stats.done += dones;
+        self.stats.done_bytes += done_bytes;
+        self.stats.chunks += chunks;
+        self.stats.chunk_bytes += (*at - first) as u64 - done_bytes;
+        self.matched += chunks;
     }
 
     /// A decoder between two events of a source, behind its beginning. Its places count from there.
@@ -418,7 +423,7 @@ impl Decoder {
         }
         if let Some(shapes) = &mut self.shapes
             && frame.place.offset != self.missed
-            && let Some(matched) = shapes.find(wide, 0, |end| end == length)
+            && let Some(matched) = shapes.find(wide, 0, |end| (end == length).then_some(end))
         {
             self.stats.chunks += 1;
             self.matched += 1;
@@ -547,13 +552,14 @@ pub fn not_a_stream(first: u8) -> Damage {
 /// `[DONE]` as nearly every server sends it.
 const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
-/// The length of the line end and the blank line with which `rest` begins, if it does.
-#[inline]
-fn ends_event(rest: &[u8]) -> Option<usize> {
+/// The place behind the line end and the blank line that begin at `end`, if they do.
+#[inline(always)]
+fn behind_event(input: &[u8], end: usize) -> Option<usize> {
+    let rest = &input[end..];
     if rest.starts_with(b"\n\n") {
-        return Some(2);
+        return Some(end + 2);
     }
-    rest.starts_with(b"\r\n\r\n").then_some(4)
+    rest.starts_with(b"\r\n\r\n").then_some(end + 4)
 }
 
 /// Python's `str.strip()`: Unicode white space, and the four separators that Unicode's property leaves out.

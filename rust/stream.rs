@@ -231,13 +231,18 @@ impl<'a> Members<'a> {
         Self { id, model, created, choices, usage, x_groq, cost, error }
     }
 
+    fn choices(&self) -> impl Iterator<Item = Value<'a>> {
+        self.choices.into_iter().flat_map(Value::items).filter(|choice| choice.kind() == Type::Object)
+    }
+
     /// No choice and no id of its own: what some servers send behind `[DONE]`.
     fn has_no_choice(&self) -> bool {
         self.choices.is_none_or(|choices| !choices.is_truthy())
     }
 }
 
-/// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like.
+/// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like, and
+/// what it [reports](Template::reports).
 pub struct Likeness {
     template: Arc<Template>,
     /// The telling values of that chunk: where each ends in `values`.
@@ -258,12 +263,8 @@ impl Likeness {
         shaped.template.telling(shaped.text, shaped.spans).all(|value| values.next() == Some(value))
     }
 
-    /// The likeness of this chunk; none if each chunk like it would add something.
+    /// The likeness of this chunk.
     pub fn set(likeness: &mut Option<Self>, shaped: &Shaped<'_>) {
-        if shaped.template.reports() {
-            *likeness = None;
-            return;
-        }
         let template = shaped.template.clone();
         let one = likeness.get_or_insert_with(|| Self { template, ends: Vec::new(), values: Vec::new() });
         if !Arc::ptr_eq(&one.template, shaped.template) {
@@ -407,7 +408,10 @@ impl Tracker {
         if self.rows[row].open {
             self.current = Some(row);
         }
-        self.add(row, &members, place);
+        self.add(row, &members);
+        if doc.template().is_none_or(|template| template.reports()) {
+            self.report(row, &members, place);
+        }
         row
     }
 
@@ -493,7 +497,7 @@ impl Tracker {
         waiting.min_by_key(|&row| self.rows[row].last_seq).or(current)
     }
 
-    fn add(&mut self, row: usize, members: &Members<'_>, place: Place) {
+    fn add(&mut self, row: usize, members: &Members<'_>) {
         let row = &mut self.rows[row];
         row.last_seq = self.seq;
         row.chunks += 1;
@@ -508,12 +512,8 @@ impl Tracker {
         if members.error.is_some_and(Value::is_truthy) {
             row.error = true;
         }
-        let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
-        let mut choice_usage = None;
-        let choices = members.choices.into_iter().flat_map(Value::items);
-        for choice in choices.filter(|choice| choice.kind() == Type::Object) {
-            let [index, finish_reason, usage] = choice.get_all([Key::Index, Key::FinishReason, Key::Usage]);
-            choice_usage = usage.filter(reported).or(choice_usage);
+        for choice in members.choices() {
+            let [index, finish_reason] = choice.get_all([Key::Index, Key::FinishReason]);
             let index = index.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63);
             row.seen |= 1 << index;
             if let Some(reason) = finish_reason.and_then(Value::non_empty) {
@@ -524,6 +524,11 @@ impl Tracker {
                 }
             }
         }
+    }
+
+    /// Takes what a chunk says of usage and cost.
+    fn report(&mut self, row: usize, members: &Members<'_>, place: Place) {
+        let row = &mut self.rows[row];
         if let Some(usage) = members.usage
             && !usage.is_null()
             && usage.kind() != Type::Object
@@ -531,9 +536,12 @@ impl Tracker {
             let reason = format!("usage is a JSON {}", usage.kind_name());
             self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
         }
+        let reported = |usage: &Value<'_>| usage.kind() == Type::Object && usage.is_truthy();
         let usage = members.usage.filter(reported);
         let usage = usage.or_else(|| members.x_groq.and_then(|extra| extra.get(Key::Usage)).filter(reported));
-        if let Some(usage) = usage.or(choice_usage) {
+        let usage =
+            usage.or_else(|| members.choices().filter_map(|choice| choice.get(Key::Usage).filter(reported)).last());
+        if let Some(usage) = usage {
             let (raw, at) = row.usage.get_or_insert_default();
             raw.clear();
             raw.extend_from_slice(usage.raw());
@@ -596,6 +604,9 @@ impl Sink for Tracker {
             && last.is_like(&shaped)
         {
             self.repeat(self.last_row, 1);
+            if shaped.template.reports() {
+                self.report(self.last_row, &Members::of(shaped.doc().root()), shaped.place);
+            }
             return;
         }
         let mut last = self.last.take();

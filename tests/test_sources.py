@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -442,6 +443,88 @@ def test_the_bar(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         assert shown.endswith("\r\x1b[K"), "it is taken away"
     bar(4, None)
     assert screen.getvalue() == shown, "a bar that is closed stays so"
+
+
+# --- files that another thread reads
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is worth a thread."""
+    path = tmp_path_factory.mktemp("large") / "large.sse"
+    path.write_bytes(DATA * (3_000_000 // len(DATA)))
+    return path
+
+
+def readers_become(count: int) -> bool:
+    """Do so many threads of this process read ahead? (The system takes its time to forget one.)"""
+    for _ in range(100):
+        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+        if names.count("chunkwire-read") == count:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_large_files_are_read_ahead(large: Path, tmp_path: Path, suffix: str) -> None:
+    path, whole = large, large.read_bytes()
+    if suffix:
+        # Little compressed, for it is the size on disk that counts.
+        path = tmp_path / "large.sse.gz"
+        path.write_bytes(gzip.compress(whole, 0))
+    times = len(whole) // len(DATA)
+    assert ids(chunkwire.decode(path, engine="native")) == IDS * times
+    expected = [row | {"source": str(path)} for row in chunkwire.usage(whole, engine="simdjson").to_dicts()]
+    assert chunkwire.usage(path, engine="native", threads=1).to_dicts() == expected
+    if not Path("/proc/self/task").is_dir() or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("cannot see the threads, or there are none to spare")
+    chunks = chunkwire.decode(path, engine="native")
+    assert readers_become(0), "nothing is read before the first chunk is asked for"
+    next(chunks)
+    assert readers_become(1)
+    del chunks
+    assert readers_become(0), "nobody reads for nobody"
+
+
+def test_a_large_file_that_is_cut(large: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.sse.gz"
+    path.write_bytes(gzip.compress(large.read_bytes(), 0)[:-1000])
+    chunks = chunkwire.decode(path, engine="native")
+    with pytest.raises(chunkwire.DecodeError) as caught:
+        for _ in chunks:
+            pass
+    assert caught.value.kind == "truncated"
+    skipping = chunkwire.decode(path, engine="native", on_error="skip")
+    assert len(ids(skipping)) > len(IDS) * 1000
+    assert [damage.kind for damage in skipping.stats.damages][:1] == ["truncated"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_fork_cannot_go_on_with_what_another_thread_reads(large: Path) -> None:
+    code = """
+import os, sys
+import chunkwire
+chunks = chunkwire.decode(sys.argv[1], engine="native")
+next(chunks)
+child = os.fork()
+try:
+    count = 1 + sum(1 for _ in chunks)
+    print("parent" if child else "child", count, flush=True)
+except RuntimeError as error:
+    print("parent" if child else "child", error, flush=True)
+if child:
+    os.waitpid(child, 0)
+else:
+    os._exit(0)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, str(large)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    count = large.stat().st_size // len(DATA) * len(IDS)
+    lines = sorted(done.stdout.splitlines())
+    if len(os.sched_getaffinity(0)) > 1:
+        assert lines[0] == "child the source was opened before this process was forked"
+    assert lines[1] == f"parent {count}"
 
 
 # --- engines

@@ -1,5 +1,7 @@
 //! A JSON string's text without its escapes: bytes that the careful parser accepted in, the text out.
 
+use super::scan::plain_run;
+
 /// Undoes the escapes of a string that [`parse`](super::parse) accepted.
 ///
 /// The result is UTF-8, but for surrogates that stand alone: those become the three bytes that UTF-8 would have for
@@ -8,14 +10,20 @@
 pub(crate) fn unescape(escaped: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(escaped.len());
     let mut rest = escaped;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        let (code, taken) = escape(&rest[at + 1..]);
-        push_code(&mut out, code);
-        rest = &rest[at + 1 + taken..];
+    loop {
+        // Of what ends a run, only a backslash stands inside a string.
+        let (end, _) = plain_run(rest, 0);
+        out.extend_from_slice(&rest[..end]);
+        if end >= rest.len() {
+            return out;
+        }
+        let (code, taken) = escape(&rest[end + 1..]);
+        match u8::try_from(code) {
+            Ok(byte) if byte.is_ascii() => out.push(byte),
+            _ => push_code(&mut out, code),
+        }
+        rest = &rest[end + 1 + taken..];
     }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// How many bytes the escape takes with whose backslash `bytes` begins; None if it is none.
@@ -52,7 +60,8 @@ fn escape(bytes: &[u8]) -> (u32, usize) {
 
 /// Four hexadecimal digits; the parser has seen that they are.
 fn hex(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |code, &digit| code << 4 | char::from(digit).to_digit(16).unwrap_or(0))
+    // 'a' and 'A' have the low bits 1, and bit 6 that no decimal digit has.
+    digits.iter().fold(0, |code, &digit| code << 4 | u32::from((digit & 0xf) + 9 * (digit >> 6)))
 }
 
 fn push_code(out: &mut Vec<u8>, code: u32) {

@@ -204,17 +204,24 @@ impl Framer {
             && !self.after_cr
     }
 
-    /// Takes note of an event that was found without the framer, between blocks: one `data:` line and a blank one, of
-    /// `bytes` bytes together. Gives its place.
+    /// The place of an event that begins here, between blocks.
     #[inline]
-    pub fn pass(&mut self, bytes: usize) -> Place {
-        let place = Place { offset: self.offset, line: self.lines + 1, event: self.events };
-        self.offset += bytes as u64;
-        self.lines += 2;
-        self.events += 1;
-        self.known_fields += 1;
-        self.class = Class::Event;
-        place
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { offset: self.offset, line: self.lines + 1, event: self.events }
+    }
+
+    /// Takes note of events that were found without the framer, between blocks: each one `data:` line and a blank one,
+    /// of `bytes` bytes together.
+    #[inline]
+    pub fn pass(&mut self, bytes: usize, events: u64) {
+        if events > 0 {
+            self.offset += bytes as u64;
+            self.lines += 2 * events;
+            self.events += events;
+            self.known_fields += events;
+            self.class = Class::Event;
+        }
     }
 
     /// The way of nearly every event: between blocks, a `data:` line with a blank line behind it, both ended by LF.
@@ -228,7 +235,8 @@ impl Framer {
             return None;
         }
         let start = 5 + usize::from(rest[5] == b' ');
-        let place = self.pass(end + 2);
+        let place = self.place();
+        self.pass(end + 2, 1);
         self.dispatched = true;
         Some(Frame {
             kind: FrameKind::Event,

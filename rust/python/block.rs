@@ -1,13 +1,16 @@
 //! Bytes that Python gave, or that were read from a file, held so that batches can point into them.
 
-use pyo3::exceptions::{PyOSError, PyTypeError};
+use std::io;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
-use crate::source::{Blocks, Buffer};
+use crate::source::{Ahead, Blocks, Buffer};
 
 /// A piece of a source that nobody can change any more.
 pub enum Block {
@@ -46,10 +49,15 @@ impl Block {
     }
 }
 
+/// How long to wait for a block between two looks at Python's signals.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// Where blocks come from.
 pub enum Feed {
-    /// A file.
+    /// A file; a large one is read ahead from the first block on.
     File(Box<Blocks>),
+    /// A file that another thread reads.
+    Ahead(Ahead),
     /// One object, until it has been taken.
     Bytes(Option<Block>),
     /// A Python iterator of bytes-like objects.
@@ -96,21 +104,36 @@ impl Feed {
 
     /// Takes the memory of a block back that nobody looks into any more.
     pub fn give_back(&mut self, block: Buffer) {
-        if let Self::File(blocks) = self {
-            blocks.give_back(block);
+        match self {
+            Self::File(blocks) => blocks.give_back(block),
+            Self::Ahead(blocks) => blocks.give_back(block),
+            _ => {}
         }
     }
 
     /// The next block.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if let Self::File(blocks) = self
+            && blocks.is_worth_a_thread()
+        {
+            let Self::File(blocks) = std::mem::replace(self, Self::Bytes(None)) else { unreachable!("it is a file") };
+            *self = Self::Ahead(py.detach(|| Ahead::new(*blocks))?);
+        }
         match self {
             Self::File(blocks) => loop {
                 py.check_signals()?;
                 match py.detach(|| blocks.next_block()) {
-                    Ok(block) => return Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(error) if error.raw_os_error().is_none() => return Ok(Next::Damaged(error.to_string())),
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    block => return of_file(block),
+                }
+            },
+            Self::Ahead(blocks) => loop {
+                py.check_signals()?;
+                if blocks.is_orphan() {
+                    return Err(PyRuntimeError::new_err("the source was opened before this process was forked"));
+                }
+                if let Some(block) = py.detach(|| blocks.next_block(PATIENCE)) {
+                    return of_file(block);
                 }
             },
             Self::Bytes(block) => Ok(block.take().map_or(Next::End, Next::Block)),
@@ -119,5 +142,14 @@ impl Feed {
                 Some(object) => Ok(Next::Block(Block::from_python(&object?)?)),
             },
         }
+    }
+}
+
+/// What the reader of a file said.
+fn of_file(block: io::Result<Option<Buffer>>) -> PyResult<Next> {
+    match block {
+        Ok(block) => Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
+        Err(error) if error.raw_os_error().is_none() => Ok(Next::Damaged(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }

@@ -61,6 +61,7 @@ impl Sink for Digest {
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
         if let Some(last) = &self.last
+            && !shaped.template.reports()
             && last.is_like(&shaped)
             && let Some(Entry::Chunk { more, .. }) = self.entries.last_mut()
         {

@@ -2,17 +2,24 @@
 //!
 //! Files are read, not mapped: a block is as fast, memory stays flat, and nobody can pull a file from under a slice.
 
+mod ahead;
 mod buffer;
 mod gzip;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::LazyLock;
 
+pub use ahead::Ahead;
 pub use buffer::Buffer;
 
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
+
+/// From this size on a file is worth a thread that reads it; a compressed one is from a fraction of it.
+const LARGE_FILE: u64 = 1 << 20;
+const LARGE_COMPRESSED_FILE: u64 = 1 << 16;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
@@ -22,6 +29,8 @@ pub struct Blocks {
     reader: Box<dyn Read + Send + Sync>,
     /// The size of the file on disk.
     pub size: u64,
+    /// A file that is read without waiting, no pipe or the like.
+    is_file: bool,
     /// How many bytes were read to recognise the format, while they have not been given out.
     head: usize,
     /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
@@ -56,7 +65,14 @@ impl Blocks {
         } else {
             Box::new(whole)
         };
-        Ok(Self { reader, size: metadata.len(), head: if gzip || zstd { 0 } else { head_length }, left, spare: None })
+        Ok(Self {
+            reader,
+            size: metadata.len(),
+            is_file: metadata.is_file(),
+            head: if gzip || zstd { 0 } else { head_length },
+            left,
+            spare: None,
+        })
     }
 
     /// The next block; None at the end.
@@ -96,6 +112,15 @@ impl Blocks {
         }
         self.head = 0;
         Ok(length)
+    }
+
+    /// Is it worth a thread that reads ahead? A pipe never is: nobody could stop a thread that waits for one.
+    #[must_use]
+    pub fn is_worth_a_thread(&self) -> bool {
+        static PROCESSORS: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, Into::into));
+        let large = if self.is_plain() { LARGE_FILE } else { LARGE_COMPRESSED_FILE };
+        self.is_file && self.size >= large && *PROCESSORS > 1
     }
 
     /// Is it a file that is not compressed, whose size is known?

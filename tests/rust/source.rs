@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use chunkwire::source::{BLOCK_BYTES, Blocks};
+use chunkwire::source::{Ahead, BLOCK_BYTES, Blocks};
 
 /// A file in the system's folder for such, gone with the value.
 struct Temporary(PathBuf);
@@ -72,6 +73,47 @@ fn long() -> Vec<u8> {
 fn a_file_comes_in_blocks() {
     let bytes = long();
     assert_eq!(read("plain", &bytes), (bytes, None));
+}
+
+#[test]
+fn another_thread_reads_the_same() {
+    let bytes = long();
+    let packed = gzip(&bytes);
+    let sources = [bytes.clone(), packed.clone(), zstd(&bytes), packed[..packed.len() / 2].to_vec(), Vec::new()];
+    for (number, source) in sources.iter().enumerate() {
+        let file = Temporary::new(&format!("ahead-{number}"), source);
+        let mut ahead = Ahead::new(Blocks::open(&file.0).expect("it is there")).expect("a thread");
+        let (mut read, mut error) = (Vec::new(), None);
+        loop {
+            match ahead.next_block(Duration::from_secs(60)).expect("it does not take so long") {
+                Ok(Some(block)) => {
+                    read.extend_from_slice(&block);
+                    ahead.give_back(block);
+                }
+                Ok(None) => break,
+                Err(found) => {
+                    assert!(error.is_none(), "behind an error comes the end");
+                    error = Some(found.kind());
+                }
+            }
+        }
+        assert!(matches!(ahead.next_block(Duration::ZERO), Some(Ok(None))), "and it stays the end");
+        assert_eq!((read, error), file.read(), "{number}");
+        assert!(!ahead.is_orphan());
+    }
+}
+
+#[test]
+fn a_thread_that_nobody_listens_to_ends() {
+    let file = Temporary::new("unheard", &long().repeat(4));
+    for blocks in 0..6 {
+        let mut ahead = Ahead::new(Blocks::open(&file.0).expect("it is there")).expect("a thread");
+        for _ in 0..blocks {
+            assert!(matches!(ahead.next_block(Duration::from_secs(60)), Some(Ok(Some(_)))));
+        }
+        // Waits for the thread: that would take for ever if it did.
+        drop(ahead);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! Where a literal differs inside a value, that value is read as if it were a hole: so a new id or a new time of
 //! creation does not cost a careful parse.
 
-use super::template::{END, FLOAT, Part, SlotKind, Span, Template};
+use super::template::{FLOAT, Part, SlotKind, Span, Template};
 use crate::chunk::doc::{ESCAPED, NOT_ASCII, Type};
 use crate::chunk::scan::plain_run;
 use crate::chunk::{text, token};
@@ -22,36 +22,43 @@ pub(super) struct Tried {
     pub spans: Vec<Span>,
     /// Constants that turned out to vary: their slots in order, and their values.
     pub changes: Vec<(u16, Span)>,
-    /// Where a miss was seen.
-    pub stopped: usize,
 }
 
-/// Matches `input[at..]` up to the end of the template's text; gives the place behind it. `max_digits` is that of the
-/// careful parser.
-#[inline]
-pub(super) fn run(template: &Template, input: &[u8], at: usize, max_digits: usize, tried: &mut Tried) -> Option<usize> {
-    tried.spans.clear();
-    tried.changes.clear();
-    let mut place = at;
+/// Matches `input[at..]` up to the end of the template's text; gives the place behind it, or that where a miss was
+/// seen. `max_digits` is that of the careful parser.
+#[inline(always)]
+pub(super) fn run(
+    template: &Template,
+    input: &[u8],
+    at: usize,
+    max_digits: usize,
+    tried: &mut Tried,
+) -> Result<usize, usize> {
+    if !tried.changes.is_empty() {
+        tried.changes.clear();
+    }
+    let holes = template.holes();
+    if tried.spans.len() != holes {
+        tried.spans.resize(holes, Span::default());
+    }
+    let (text, mut place) = (template.text(), at);
     for (number, part) in template.parts.iter().enumerate() {
-        let literal = &template.text()[part.start as usize..part.end as usize];
-        tried.stopped = place;
+        let literal = &text[part.start as usize..part.end as usize];
         place = match input.get(place..place + literal.len()) {
             Some(found) if same(found, literal) => place + literal.len(),
-            _ => changed_literal(template, number, input, at, place, max_digits, tried)?,
+            _ => changed_literal(template, number, input, at, place, max_digits, &mut tried.changes)?,
         };
-        if part.slot == END {
-            return Some(place);
-        }
-        tried.stopped = place;
-        let (end, flags) = hole(part.kind, input, place, max_digits)?;
-        tried.spans.push(Span::new(place - at, end - at, flags));
+        // The last part has no hole behind it.
+        let Some(span) = tried.spans.get_mut(number) else { break };
+        let (end, flags) = hole(part.kind, input, place, max_digits).ok_or(place)?;
+        *span = Span::new(place - at, end - at, flags);
         place = end;
     }
-    None
+    Ok(place)
 }
 
-/// Matches a literal whose bytes differ from the input's; gives the place behind it if only values differ.
+/// Matches a literal whose bytes differ from the input's; gives the place behind it if only values differ, else that of a
+/// miss.
 #[cold]
 #[inline(never)]
 fn changed_literal(
@@ -61,28 +68,28 @@ fn changed_literal(
     at: usize,
     mut place: usize,
     max_digits: usize,
-    tried: &mut Tried,
-) -> Option<usize> {
+    changes: &mut Vec<(u16, Span)>,
+) -> Result<usize, usize> {
     let Part { start, end, .. } = template.parts[number];
     let (mut from, end) = (start as usize, end as usize);
     loop {
         let literal = &template.text()[from..end];
         let same = common_prefix(literal, &input[place..]);
-        tried.stopped = place + same;
+        let stopped = place + same;
         if same == literal.len() {
-            return Some(place + same);
+            return Ok(stopped);
         }
         // The value in which they differ, or which goes on where the template's ends.
         let differs = (from + same) as u32;
-        let slot = template.slots.partition_point(|slot| slot.start <= differs).checked_sub(1)?;
+        let slot = template.slots.partition_point(|slot| slot.start <= differs).checked_sub(1).ok_or(stopped)?;
         let found = template.slots[slot];
-        if found.is_hole || differs > found.end || (found.start as usize) < from || tried.changes.len() == MAX_CHANGES {
-            return None;
+        if found.is_hole || differs > found.end || (found.start as usize) < from || changes.len() == MAX_CHANGES {
+            return Err(stopped);
         }
         place += found.start as usize - from;
-        let (behind, flags) = hole(found.kind, input, place, max_digits)?;
+        let (behind, flags) = hole(found.kind, input, place, max_digits).ok_or(stopped)?;
         let span = Span::new(place - at, behind - at, flags);
-        tried.changes.push((slot as u16, span));
+        changes.push((slot as u16, span));
         from = found.end as usize;
         place = behind;
     }

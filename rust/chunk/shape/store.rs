@@ -45,7 +45,7 @@ struct Shape {
     matches: u32,
     /// By slot: after how many matches its value changed last.
     changed_at: Box<[u32]>,
-    /// Time of the last match, in matches and lessons of all shapes.
+    /// When it last came behind another shape, in such events of all shapes.
     used: u64,
 }
 
@@ -54,6 +54,8 @@ struct Shape {
 pub struct Matched {
     /// The place behind its text.
     pub end: usize,
+    /// The place behind what ended it.
+    pub behind: usize,
     shape: Number,
 }
 
@@ -181,28 +183,33 @@ impl Shapes {
         }
     }
 
-    /// Matches the event whose text begins at `at`; `ends` says whether the text may end at a place. None is a miss.
+    /// Matches the event whose text begins at `at`; `ends` says whether the text may end at a place, and gives the place
+    /// behind what ends it. None is a miss.
     #[inline]
-    pub fn find(&mut self, input: &[u8], at: usize, ends: impl Fn(usize) -> bool + Copy) -> Option<Matched> {
-        if self.shapes.is_empty() || !self.credit.is_awake() {
+    pub fn find(&mut self, input: &[u8], at: usize, ends: impl Fn(usize) -> Option<usize> + Copy) -> Option<Matched> {
+        if !self.credit.is_awake() {
             return None;
         }
+        let before = self.last;
+        let last = self.shapes.get(before as usize)?;
         if self.streams.are_interleaved() {
             return self.find_among(input, at, NONE, ends);
         }
-        let before = self.last;
-        let guess = self.shapes.get(before as usize).map_or(NONE, |last| last.followers[0]);
-        let Some(end) = self.attempt(guess, input, at, ends) else {
+        let guess = last.followers[0];
+        let Some((end, behind)) = self.attempt(guess, input, at, ends) else {
             return self.find_among(input, at, guess, ends);
         };
-        let shape = &mut self.shapes[before as usize];
-        if shape.sure < SURE {
-            shape.sure += 1;
-        } else {
-            self.streams.better = (self.streams.better - 1).max(0);
+        let last = &mut self.shapes[before as usize];
+        if last.sure < SURE {
+            last.sure += 1;
+        } else if self.streams.better > 0 {
+            self.streams.better -= 1;
         }
-        self.last = guess;
-        Some(self.hit(guess, input, at, end))
+        if guess != before {
+            self.enter(guess);
+        }
+        self.hit(guess, input, at, end);
+        Some(Matched { end, behind, shape: guess })
     }
 
     /// Tries the other shapes that are likely, when the guess by succession has `failed`, or is not to be the first.
@@ -212,7 +219,7 @@ impl Shapes {
         input: &[u8],
         at: usize,
         failed: Number,
-        ends: impl Fn(usize) -> bool + Copy,
+        ends: impl Fn(usize) -> Option<usize> + Copy,
     ) -> Option<Matched> {
         let slot = Streams::slot(&input[at..]);
         let last_of_stream = self.streams.shapes[slot];
@@ -224,7 +231,7 @@ impl Shapes {
             if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
                 continue;
             }
-            if let Some(end) = self.attempt(guess, input, at, ends) {
+            if let Some((end, behind)) = self.attempt(guess, input, at, ends) {
                 let change = match (followers[0] == guess, by_stream == guess) {
                     (true, _) => -1,
                     (false, true) => 2,
@@ -232,7 +239,8 @@ impl Shapes {
                 };
                 self.streams.better = (self.streams.better + change).clamp(0, Streams::BEST);
                 self.came(guess, slot);
-                return Some(self.hit(guess, input, at, end));
+                self.hit(guess, input, at, end);
+                return Some(Matched { end, behind, shape: guess });
             }
         }
         None
@@ -243,39 +251,47 @@ impl Shapes {
         let last_of_stream = std::mem::replace(&mut self.streams.shapes[slot], number);
         let by_stream = self.streams.are_interleaved() && last_of_stream != NONE;
         self.follows(if by_stream { last_of_stream } else { self.last }, number);
-        self.last = number;
+        self.enter(number);
     }
 
+    /// Takes note that the last event has this shape.
     #[inline]
+    fn enter(&mut self, number: Number) {
+        self.last = number;
+        self.clock += 1;
+        self.shapes[number as usize].used = self.clock;
+    }
+
+    /// The place behind the text, and that behind what ended it.
+    #[inline(always)]
     fn attempt(
         &mut self,
         guess: Number,
         input: &[u8],
         at: usize,
-        ends: impl Fn(usize) -> bool + Copy,
-    ) -> Option<usize> {
+        ends: impl Fn(usize) -> Option<usize>,
+    ) -> Option<(usize, usize)> {
         let shape = self.shapes.get(guess as usize)?;
-        match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
-            Some(end) if ends(end) => Some(end),
-            _ => {
-                self.credit.miss(self.tried.stopped - at, self.tried.changes.len());
-                None
-            }
-        }
+        let stopped = match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
+            Ok(end) => match ends(end) {
+                Some(behind) => return Some((end, behind)),
+                None => end,
+            },
+            Err(stopped) => stopped,
+        };
+        self.credit.miss(stopped - at, self.tried.changes.len());
+        None
     }
 
     /// Takes note of a match, and learns from it what varies.
-    #[inline]
-    fn hit(&mut self, number: Number, input: &[u8], at: usize, end: usize) -> Matched {
+    #[inline(always)]
+    fn hit(&mut self, number: Number, input: &[u8], at: usize, end: usize) {
         self.credit.hit();
-        self.clock += 1;
         let shape = &mut self.shapes[number as usize];
-        shape.used = self.clock;
         shape.matches += 1;
         if !self.tried.changes.is_empty() || (shape.matches.is_multiple_of(LIFETIME) && shape.template.holes() > 1) {
             self.relearn(number, &input[at..end]);
         }
-        Matched { end, shape: number }
     }
 
     /// Gives the shape a new template: for constants that changed, or to forget its holes.
@@ -355,7 +371,6 @@ impl Shapes {
             return;
         }
         self.credit.spend(LOOK);
-        self.clock += 1;
         let hash = structure(text, nodes);
         let number = match self.numbers.get(&hash).copied() {
             Some(known) => known,
@@ -425,7 +440,7 @@ mod tests {
     }
 
     fn find(shapes: &mut Shapes, text: &str) -> Option<usize> {
-        shapes.find(text.as_bytes(), 0, |end| end == text.len()).map(|found| found.end)
+        shapes.find(text.as_bytes(), 0, |end| (end == text.len()).then_some(end)).map(|found| found.end)
     }
 
     #[test]
@@ -519,6 +534,6 @@ mod tests {
         }
         let mut invalid = br#"{"a":"xy","n":1,"choices":[]}"#.to_vec();
         invalid[6] = 0xc3;
-        assert!(shapes.find(&invalid, 0, |end| end == invalid.len()).is_none());
+        assert!(shapes.find(&invalid, 0, |end| (end == invalid.len()).then_some(end)).is_none());
     }
 }

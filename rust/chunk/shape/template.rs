@@ -17,7 +17,7 @@ const NONE: u16 = u16::MAX;
 pub(super) const MAX_TEMPLATE_NODES: usize = 1 << 12;
 
 /// The value that fills a hole: its place in the event's text, and the flags of its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Four bits of flags over 28 bits of the start.
     start: u32,
@@ -74,13 +74,10 @@ pub(super) struct Slot {
 pub(super) struct Part {
     pub start: u32,
     pub end: u32,
-    /// [`END`] behind the last run.
+    /// The slot that is the hole behind it; the last run has none.
     pub slot: u16,
     pub kind: SlotKind,
 }
-
-/// The slot of the last part.
-pub(super) const END: u16 = NONE;
 
 /// Node numbers of an object's members by key: the last one of each, as `json.loads` has it.
 type Fields = [u16; KEY_COUNT];
@@ -140,7 +137,7 @@ impl Template {
             start = slot.end;
         }
         places.resize(nodes.len() + 1, 2 * parts.len() as u16);
-        parts.push(Part { start, end: text.len() as u32, slot: END, kind: SlotKind::Text });
+        parts.push(Part { start, end: text.len() as u32, slot: NONE, kind: SlotKind::Text });
         Self {
             text: text.into(),
             nodes,
