@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Blocks, Buffer};
+use super::{AHEAD_BYTES, Blocks, Buffer};
 
 /// So many blocks may wait: enough that neither side waits for the other's odd slow block, so few that the cache still
 /// has them.
@@ -41,7 +41,8 @@ impl Ahead {
     /// # Errors
     ///
     /// What the system says when it has no thread to give; the blocks are lost then.
-    pub fn new(blocks: Blocks) -> io::Result<Self> {
+    pub fn new(mut blocks: Blocks) -> io::Result<Self> {
+        blocks.block_bytes = AHEAD_BYTES;
         let (sender, receiver) = sync_channel(WAITING);
         let (spares, returned) = channel();
         let thread = std::thread::Builder::new().name("chunkwire-read".into());

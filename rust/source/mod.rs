@@ -17,6 +17,9 @@ pub use buffer::Buffer;
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
 
+/// How many it has at most where another thread reads it: waking that costs as much as reading some of these.
+pub const AHEAD_BYTES: usize = 1 << 20;
+
 /// From this size on a file is worth a thread that reads it; a compressed one is from a fraction of it.
 const LARGE_FILE: u64 = 1 << 20;
 const LARGE_COMPRESSED_FILE: u64 = 1 << 16;
@@ -35,6 +38,7 @@ pub struct Blocks {
     head: usize,
     /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
     left: Option<u64>,
+    block_bytes: usize,
     /// The memory of a block that is not needed any more.
     spare: Option<Buffer>,
 }
@@ -71,6 +75,7 @@ impl Blocks {
             is_file: metadata.is_file(),
             head: if gzip || zstd { 0 } else { head_length },
             left,
+            block_bytes: BLOCK_BYTES,
             spare: None,
         })
     }
@@ -82,7 +87,8 @@ impl Blocks {
     /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for
     /// compressed data that is cut or damaged. All that was whole before it has been given.
     pub fn next_block(&mut self) -> io::Result<Option<Buffer>> {
-        let size = self.left.map_or(BLOCK_BYTES, |left| (left as usize).saturating_add(1).clamp(1 << 12, BLOCK_BYTES));
+        let most = self.block_bytes;
+        let size = self.left.map_or(most, |left| (left as usize).saturating_add(1).clamp(1 << 12, most));
         let mut block = self.spare.take().unwrap_or_default();
         block.begin(&[], size);
         let length = self.read(block.room(size))?;
