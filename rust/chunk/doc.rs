@@ -243,6 +243,13 @@ impl<'a> Value<'a> {
         self.number
     }
 
+    /// The template that fixes it, in all events that match that; None for what fills a hole, or where there is no shape.
+    #[inline]
+    #[must_use]
+    pub fn template(self) -> Option<&'a Template> {
+        self.doc.template().filter(|template| template.is_constant(self.number))
+    }
+
     /// How many nodes it takes, itself and what is in it.
     #[inline]
     #[must_use]

@@ -66,6 +66,7 @@ impl View {
         }
     }
 
+    #[inline]
     fn convert<'py>(&self, py: Python<'py>, value: Value<'_>, field: Field) -> PyResult<Bound<'py, PyAny>> {
         match field {
             One(kind) if value.kind() == Type::Object => kind.view(py, self.at(value)),
@@ -82,10 +83,7 @@ impl View {
                 }
                 Ok(list.into_any())
             }
-            _ => match self.doc().template() {
-                Some(template) if template.is_constant(value.number()) => constant(py, template, value),
-                _ => to_python(py, value),
-            },
+            _ => scalar(py, value),
         }
     }
 
@@ -132,11 +130,21 @@ impl View {
 /// The constants of a template as Python objects, by node; made when they are asked for.
 struct Constants(Box<[PyOnceLock<Py<PyAny>>]>);
 
-/// A value that is the same in all chunks of a template: one object for all of them, if it cannot be changed.
-fn constant<'py>(py: Python<'py>, template: &Template, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
-    if !matches!(value.kind(), Type::String | Type::Int | Type::Float) {
-        return to_python(py, value);
+/// A value that is no view. What is the same in all chunks of a template is one object for all of them, if it cannot be
+/// changed.
+#[inline]
+fn scalar<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
+    match value.kind() {
+        Type::Null => Ok(py.None().into_bound(py)),
+        Type::String | Type::Int | Type::Float => match value.template() {
+            Some(template) => constant(py, template, value),
+            None => to_python(py, value),
+        },
+        _ => to_python(py, value),
     }
+}
+
+fn constant<'py>(py: Python<'py>, template: &Template, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
     let new = || Box::new(Constants((0..template.nodes_count()).map(|_| PyOnceLock::new()).collect())) as _;
     let Some(Constants(objects)) = template.attachment().get_or_init(new).downcast_ref() else {
         return to_python(py, value);
