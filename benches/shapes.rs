@@ -1,5 +1,5 @@
 //! What shapes gain and what they cost: `cargo bench --bench shapes [-- NAME...]`, where a NAME is a part of a
-//! corpus's name.
+//! corpus's name; or `-- --log PATH`, which measures a log that is at hand and prints figures for `goals.py`.
 //!
 //! Every contender reads the same log (see `corpora.rs`) from warm memory: the decoder with and without shapes, which
 //! decodes it into batches of 256 events and reads `choices[0].delta.content` of every chunk, and memchr, which counts
@@ -247,6 +247,16 @@ fn recipes() -> Vec<Recipe> {
     recipes
 }
 
+/// Measures a log: prints the seconds with shapes and without and to count line ends, the chunks, and how many of them
+/// went by shape.
+fn measure_log(path: &str) {
+    let bytes = std::fs::read(path).expect("a readable file");
+    let (counts, _) = decode(&bytes, false);
+    let Measured { shapes, careful, newlines, paths } = measure("the log", &bytes, counts, 3);
+    let [shapes, careful, newlines] = [shapes, careful, newlines].map(|time| time.as_secs_f64());
+    println!("{shapes} {careful} {newlines} {} {}", counts.chunks, paths.shape);
+}
+
 /// Decodes into batches and reads the content of every chunk.
 fn decode(bytes: &[u8], shapes: bool) -> (Counts, Paths) {
     let mut decoder = Decoder::new(Options { shapes, ..Options::default() });
@@ -278,25 +288,25 @@ struct Measured {
     paths: Paths,
 }
 
-fn measure(corpus: &Corpus, rounds: usize) -> Measured {
-    let lines = corpus.bytes.iter().filter(|&&byte| byte == b'\n').count();
+fn measure(name: &str, bytes: &[u8], expected: Counts, rounds: usize) -> Measured {
+    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
     let mut best =
         Measured { shapes: Duration::MAX, careful: Duration::MAX, newlines: Duration::MAX, paths: Paths::default() };
     for _ in 0..rounds {
         for (shapes, best_time) in [(true, &mut best.shapes), (false, &mut best.careful)] {
             let start = Instant::now();
-            let (counts, paths) = black_box(decode(black_box(&corpus.bytes), shapes));
+            let (counts, paths) = black_box(decode(black_box(bytes), shapes));
             *best_time = start.elapsed().min(*best_time);
-            assert_eq!(counts, corpus.counts, "{}, shapes: {shapes}", corpus.name);
-            assert_eq!(paths.shape + paths.careful, counts.chunks, "{}, shapes: {shapes}", corpus.name);
+            assert_eq!(counts, expected, "{name}, shapes: {shapes}");
+            assert_eq!(paths.shape + paths.careful, counts.chunks, "{name}, shapes: {shapes}");
             if shapes {
                 best.paths = paths;
             }
         }
         let start = Instant::now();
-        let counted = black_box(memchr::memchr_iter(b'\n', black_box(&corpus.bytes)).count());
+        let counted = black_box(memchr::memchr_iter(b'\n', black_box(bytes)).count());
         best.newlines = start.elapsed().min(best.newlines);
-        assert_eq!(counted, lines, "{}", corpus.name);
+        assert_eq!(counted, lines, "{name}");
     }
     best
 }
@@ -314,6 +324,10 @@ fn judge(goal: Goal, ratio: f64) -> String {
 fn main() {
     // `cargo test --benches` wants to know whether it runs, not how fast.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(place) = arguments.iter().position(|argument| argument == "--log") {
+        return measure_log(arguments.get(place + 1).expect("the path of a log"));
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let (rounds, size) = if is_bench { (15, 16 << 20) } else { (1, 1 << 20) };
     println!(
@@ -325,7 +339,7 @@ fn main() {
             continue;
         }
         let corpus = Corpus::new(&recipe.name, size, recipe.order, recipe.sources);
-        let measured = measure(&corpus, rounds);
+        let measured = measure(&corpus.name, &corpus.bytes, corpus.counts, rounds);
         let speed = |time: Duration| format!("{:.2} GB/s", corpus.bytes.len() as f64 / time.as_nanos() as f64);
         let cell =
             |time: Duration| format!("{}, {:.0} ns", speed(time), time.as_nanos() as f64 / corpus.counts.chunks as f64);
