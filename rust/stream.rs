@@ -26,8 +26,9 @@ pub struct Categories {
 }
 
 impl Categories {
-    fn code(&mut self, text: &[u8]) -> i32 {
-        // Most often the text is the one that came last.
+    /// The code of a text, a new one if it is new.
+    pub fn code(&mut self, text: &[u8]) -> i32 {
+        // Most often the text is the one that is newest.
         if let Some(last) = self.texts.last()
             && **last == *text
         {
@@ -40,6 +41,11 @@ impl Categories {
         self.codes.insert(text.into(), code);
         self.texts.push(text.into());
         code
+    }
+
+    /// All texts, in the order of their codes.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.iter().map(AsRef::as_ref)
     }
 
     /// The text of a code.

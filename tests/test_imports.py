@@ -23,7 +23,7 @@ PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user 
 SHARED = ("_render", "_sources")
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
-ENGINE = {"_errors", "_stats", "_model", "_blocks", "_sse", "_json", "_streams", "_views", "_simdjson"}
+ENGINE = {"_errors", "_stats", "_model", "_blocks", "_sse", "_json", "_streams", "_views", "_columns", "_simdjson"}
 
 
 def modules() -> dict[str, Path]:
@@ -141,7 +141,20 @@ print(len(chunks), 'numpy' in sys.modules)
 
 # --- Rust --------------------------------------------------------------------------------------------------------
 
-ROOMS = ["error", "source", "event", "chunk", "decoder", "record", "stream", "usage", "message", "scan", "python"]
+ROOMS = [
+    "error",
+    "source",
+    "event",
+    "chunk",
+    "decoder",
+    "record",
+    "stream",
+    "usage",
+    "columns",
+    "message",
+    "scan",
+    "python",
+]
 PATHS = re.compile(r"\b(crate|super|self)((?:::(?:super|[A-Za-z_]\w*|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\*))+)")
 
 

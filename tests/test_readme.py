@@ -28,7 +28,8 @@ def printed() -> list[str]:
 
 
 def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
-    iterate, columns, push, damage = printed
+    iterate, batches, columns, push, damage = printed
+    assert re.fullmatch(r"[1-9]\d* \[[\d ]+\] \[.*\] \S+\n", batches)
     assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
     assert "streams reported usage" in columns
     assert push == "Hi\n"

@@ -7,8 +7,8 @@ Chunks, out of a path (``.gz`` and ``.zst`` too), bytes, a binary file or an ite
         if chunk.usage:
             print(chunk.model, chunk.usage.total_tokens)
 
-`contents` gives only the texts, and fastest. `adecode` is for ``async for``, and `Decoder` for code that owns the
-socket::
+`contents` gives only the texts, and fastest; `batches` gives NumPy columns with a row for each chunk. `adecode` is for
+``async for``, and `Decoder` for code that owns the socket::
 
     decoder = chunkwire.Decoder()
     for chunk in decoder.feed(data): ...
@@ -28,6 +28,7 @@ after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `
 
 from typing import Any
 
+from chunkwire._batches import ChunkBatch, batches
 from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._model import (
@@ -50,6 +51,7 @@ from chunkwire._table import UsageTable, usage
 __all__ = [
     "Choice",
     "Chunk",
+    "ChunkBatch",
     "ChunkwireError",
     "CompletionTokensDetails",
     "Damage",
@@ -68,6 +70,7 @@ __all__ = [
     "Usage",
     "UsageTable",
     "adecode",
+    "batches",
     "contents",
     "decode",
     "events",

@@ -12,6 +12,7 @@ from typing_extensions import Buffer
 from chunkwire._stats import Stats
 
 __all__ = [
+    "Batches",
     "Choice",
     "Chunk",
     "Chunks",
@@ -28,6 +29,7 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "Usage",
+    "batches",
     "chunks",
     "contents",
     "events",
@@ -66,6 +68,12 @@ class Chunks(Iterator[Chunk]):
     def stats(self) -> Stats: ...
     @property
     def _paths(self) -> tuple[int, int]: ...
+
+@final
+class Batches(Iterator[dict[str, bytes | _Codes]]):
+    def __next__(self) -> dict[str, bytes | _Codes]: ...
+    @property
+    def stats(self) -> Stats: ...
 
 @final
 class Contents(Iterator[str]):
@@ -301,6 +309,15 @@ def contents(
     max_event_bytes: int = 67108864,
     name: str | None = None,
 ) -> Contents: ...
+def batches(
+    source: str | bytes | Iterable[Buffer],
+    *,
+    size: int,
+    on_error: _OnError = "raise",
+    strict: bool = False,
+    max_event_bytes: int = 67108864,
+    name: str | None = None,
+) -> Batches: ...
 def events(
     source: str | bytes | Iterable[Buffer],
     *,

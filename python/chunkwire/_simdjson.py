@@ -2,7 +2,7 @@
 
 It gives what `chunkwire._native` gives, by the same names. `_blocks` brings the bytes, `_sse` finds the events in
 them, `_json` reads their data (with pysimdjson where that is right), `_views` are the objects, `_streams` sorts chunks
-into streams. What stands here says of every event what it is, and counts every byte.
+into streams, `_columns` makes columns of them. What stands here says of every event what it is, and counts every byte.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
+from chunkwire._columns import Columns
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
 from chunkwire._sse import Frame, Framer, decode_utf8
@@ -46,7 +47,9 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "Usage",
+    "batches",
     "chunks",
+    "contents",
     "events",
     "restore",
     "usage",
@@ -502,6 +505,20 @@ def contents(
 ) -> _Texts:
     """The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects."""
     return _Texts(chunks(source, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name))
+
+
+def batches(
+    source: Any,
+    *,
+    size: int,
+    on_error: str = "raise",
+    strict: bool = False,
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    name: str | None = None,
+) -> Columns:
+    """The chunks of a source as columns, `size` rows at a time."""
+    items = chunks(source, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name)
+    return Columns(items, size)
 
 
 def events(

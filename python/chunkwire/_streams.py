@@ -302,7 +302,7 @@ class Tracker:
             if isinstance(model, str) and model:
                 row.model = model
         if not row.created:
-            row.created = _integer(sent.get("created")) or 0
+            row.created = integer(sent.get("created")) or 0
         if sent.get("error"):
             row.error = True
         choices = sent.get("choices")
@@ -311,7 +311,7 @@ class Tracker:
             for choice in choices:
                 if not isinstance(choice, dict):
                     continue
-                index = min(max(_integer(choice.get("index")) or 0, 0), _LAST_INDEX)
+                index = min(max(integer(choice.get("index")) or 0, 0), _LAST_INDEX)
                 row.seen |= 1 << index
                 reason = choice.get("finish_reason")
                 if isinstance(reason, str) and reason:
@@ -354,7 +354,7 @@ def _reported(usage: Any) -> dict[str, Any] | None:
     return usage if isinstance(usage, dict) and usage else None
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
     """A number without a fraction, written as integer or as float, that fits 64 bits."""
     if type(value) is float and value.is_integer():
         value = int(value)
@@ -403,7 +403,7 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
         usage = row.usage or {}
         for bit, (name, paths) in enumerate(TOKEN_COLUMNS.items()):
             found, path = _find(usage, paths)
-            count = _integer(found)
+            count = integer(found)
             if count is not None:
                 bits |= 1 << bit
             elif found is not None:

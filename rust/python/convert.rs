@@ -1,8 +1,8 @@
-//! JSON values as Python objects, equal to what `json.loads` makes of the same text.
+//! JSON values as Python objects, equal to what `json.loads` makes of the same text; columns as bytes.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::chunk::{Type, Value};
 
@@ -53,7 +53,7 @@ pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(PyString::new(py, text)),
         Err(_) => {
-            let bytes = pyo3::types::PyBytes::new(py, bytes);
+            let bytes = PyBytes::new(py, bytes);
             PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))
         }
     }
@@ -64,4 +64,18 @@ fn integer<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>
         Some(number) => Ok(number.into_pyobject(py)?.into_any()),
         None => py.get_type::<PyInt>().call1((PyString::from_bytes(py, value.text())?,)),
     }
+}
+
+/// The memory of a column, as NumPy reads it.
+pub fn array<'py, T: Copy, const N: usize>(
+    py: Python<'py>,
+    column: &[T],
+    bytes_of: impl Fn(T) -> [u8; N],
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, column.len() * N, |memory| {
+        for (place, &value) in memory.chunks_exact_mut(N).zip(column) {
+            place.copy_from_slice(&bytes_of(value));
+        }
+        Ok(())
+    })
 }

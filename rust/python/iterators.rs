@@ -15,25 +15,41 @@ use crate::chunk::Type;
 use crate::record::Record;
 
 /// A source and its decoder.
-struct Reader {
+pub struct Reader {
     feed: Option<Feed>,
     pipeline: Pipeline,
 }
 
 impl Reader {
-    fn new(source: &Bound<'_, PyAny>, settings: Settings) -> PyResult<Self> {
+    /// At the start of a source.
+    pub fn new(source: &Bound<'_, PyAny>, settings: Settings) -> PyResult<Self> {
         Ok(Self { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
+    }
+
+    /// For Python's collector of cycles: see [`Feed::traverse`].
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(visit))
+    }
+
+    /// Drops the source.
+    pub fn clear(&mut self) {
+        self.feed = None;
+    }
+
+    /// What was counted so far.
+    pub fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.pipeline.stats(py)
     }
 
     /// What `make` makes of the next chunk: see [`Pipeline::next`].
     #[inline]
-    fn next<T>(
+    pub fn next<T>(
         &mut self,
         py: Python<'_>,
-        make: impl Fn(&SharedBatch, usize, &Record) -> PyResult<Option<T>> + Copy,
+        mut make: impl FnMut(&SharedBatch, usize, &Record) -> PyResult<Option<T>>,
     ) -> PyResult<Option<T>> {
         loop {
-            if let Some(made) = self.pipeline.next(py, make)? {
+            if let Some(made) = self.pipeline.next(py, &mut make)? {
                 return Ok(Some(made));
             }
             let Some(feed) = &mut self.feed else { return Ok(None) };
@@ -71,11 +87,11 @@ macro_rules! readers {
             #[pymethods]
             impl $name {
                 fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-                    self.0.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+                    self.0.traverse(&visit)
                 }
 
                 fn __clear__(&mut self) {
-                    self.0.feed = None;
+                    self.0.clear();
                 }
 
                 fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -90,7 +106,7 @@ macro_rules! readers {
                 /// What was counted so far.
                 #[getter]
                 fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-                    borrow(slf)?.0.pipeline.stats(slf.py())
+                    borrow(slf)?.0.stats(slf.py())
                 }
 
                 /// For tests: how many chunks matched a shape, and how many the careful parser read.

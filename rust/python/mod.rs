@@ -1,8 +1,9 @@
 //! The module `chunkwire._native`: the core's results as Python objects. Conversion only, no decoding.
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
-//! over them; `iterators` are what users iterate; `convert` and `errors` turn values and damage into Python's own.
+//! over them; `iterators` are what users iterate, `batches` and `usage` give columns; `convert` and `errors` turn values and damage into Python's own.
 
+mod batches;
 mod block;
 mod convert;
 mod errors;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::batches::{Batches, batches};
     #[pymodule_export]
     use super::events::{Event, Events};
     #[pymodule_export]

@@ -135,7 +135,7 @@ impl Pipeline {
     pub fn next<T>(
         &mut self,
         py: Python<'_>,
-        make: impl Fn(&SharedBatch, usize, &Record) -> PyResult<Option<T>>,
+        mut make: impl FnMut(&SharedBatch, usize, &Record) -> PyResult<Option<T>>,
     ) -> PyResult<Option<T>> {
         loop {
             if let Some(batch) = &self.batch {

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::block::{Block, Feed, Next};
-use super::convert::text;
+use super::convert::{array, text};
 use super::errors;
 use super::pipeline::Settings;
 use crate::decoder::{Decoder, Stats};
@@ -104,20 +104,6 @@ fn result<'py>(py: Python<'py>, streams: Streams, mut stats: Stats, settings: &S
         stats.add(damage);
     }
     Ok((to_dict(py, &columns)?, errors::stats(py, &stats, settings.source.as_ref())?))
-}
-
-/// The memory of a column.
-fn array<'py, T: Copy, const N: usize>(
-    py: Python<'py>,
-    column: &[T],
-    bytes_of: impl Fn(T) -> [u8; N],
-) -> PyResult<Bound<'py, PyBytes>> {
-    PyBytes::new_with(py, column.len() * N, |memory| {
-        for (place, &value) in memory.chunks_exact_mut(N).zip(column) {
-            place.copy_from_slice(&bytes_of(value));
-        }
-        Ok(())
-    })
 }
 
 fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDict>> {

@@ -1,0 +1,104 @@
+"""Columns with a row for each chunk, for the engine in Python: chunks in, columns as bytes out."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from chunkwire._stats import Stats
+from chunkwire._streams import integer
+from chunkwire._views import Choice
+
+__all__ = ["Columns"]
+
+#: A batch of so many bytes of content is full, however few rows it has.
+MAX_CONTENT = 64 << 20
+
+
+class Columns:
+    """The chunks of a source as columns, so many rows at a time."""
+
+    def __init__(self, chunks: Any, size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Columns:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        rows = _Rows()
+        while len(rows.offset) < self._size and len(rows.content) < MAX_CONTENT:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
+                break
+            except BaseException as error:
+                if not rows.offset:
+                    raise
+                self._error = error
+                break
+            rows.push(chunk)
+        if not rows.offset:
+            raise StopIteration
+        return rows.columns()
+
+    @property
+    def stats(self) -> Stats:
+        """What was counted so far."""
+        stats: Stats = self._chunks.stats
+        return stats
+
+
+class _Rows:
+    """Columns while they are filled."""
+
+    def __init__(self) -> None:
+        self.offset, self.index, self.content_end = array("q"), array("q"), array("q")
+        self.content, self.has_content = bytearray(), bytearray()
+        self.id, self.model, self.finish_reason = _Texts(), _Texts(), _Texts()
+
+    def push(self, chunk: Any) -> None:
+        choices = chunk.choices
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Choice) else None
+        index = integer(choice.index) if choice is not None else None
+        content = chunk.content
+        self.offset.append(chunk.offset)
+        self.index.append(-1 if index is None else index)
+        if isinstance(content, str):
+            self.content += content.encode("utf-8", "surrogatepass")
+        self.content_end.append(len(self.content))
+        self.has_content.append(isinstance(content, str))
+        self.id.push(chunk.id)
+        self.model.push(chunk.model)
+        self.finish_reason.push(choice.finish_reason if choice is not None else None)
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "offset": self.offset.tobytes(),
+            "index": self.index.tobytes(),
+            "content": bytes(self.content),
+            "content_end": self.content_end.tobytes(),
+            "has_content": bytes(self.has_content),
+            "id": self.id.column(),
+            "model": self.model.column(),
+            "finish_reason": self.finish_reason.column(),
+        }
+
+
+class _Texts:
+    """A column of texts that repeat: a code for each row, -1 where none was sent."""
+
+    def __init__(self) -> None:
+        self._codes = array("i")
+        self._categories: dict[str, int] = {}
+
+    def push(self, text: Any) -> None:
+        code = self._categories.setdefault(text, len(self._categories)) if isinstance(text, str) else -1
+        self._codes.append(code)
+
+    def column(self) -> tuple[bytes, list[str]]:
+        return self._codes.tobytes(), list(self._categories)

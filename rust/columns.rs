@@ -1,0 +1,67 @@
+//! The column room: chunks out of batches in, columns with a row for each chunk out.
+
+use crate::chunk::{Doc, Key, Type, Value};
+use crate::stream::Categories;
+
+/// Some chunks of a source, in its order, as columns.
+#[derive(Default)]
+pub struct ChunkColumns {
+    /// Where the event stands in the source.
+    pub offset: Vec<i64>,
+    /// `choices[0].index`; -1 where there is none, or it is no integer.
+    pub index: Vec<i64>,
+    /// `choices[0].delta.content` of all rows, one behind the other: UTF-8, but for lone surrogates.
+    pub content: Vec<u8>,
+    /// Where in that each row's ends.
+    pub content_end: Vec<i64>,
+    /// Was the row's content a string?
+    pub has_content: Vec<u8>,
+    /// The chunk's id.
+    pub id: Texts,
+    /// Its model.
+    pub model: Texts,
+    /// `choices[0].finish_reason`
+    pub finish_reason: Texts,
+}
+
+/// A column of texts that repeat: a code for each row, -1 where none was sent.
+#[derive(Default)]
+pub struct Texts {
+    /// One code a row.
+    pub codes: Vec<i32>,
+    /// The text of each code.
+    pub categories: Categories,
+}
+
+impl Texts {
+    fn push(&mut self, value: Option<Value<'_>>) {
+        let text = value.filter(|value| value.kind() == Type::String).map(Value::bytes);
+        self.codes.push(text.map_or(-1, |text| self.categories.code(&text)));
+    }
+}
+
+impl ChunkColumns {
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.offset.len()
+    }
+
+    /// Adds a chunk, whose event stands at `offset`.
+    pub fn push(&mut self, doc: Doc<'_>, offset: u64) {
+        let [id, model, choices] = doc.root().get_all([Key::Id, Key::Model, Key::Choices]);
+        let choice = choices.and_then(|choices| choices.items().next());
+        let [index, finish_reason] = choice.map_or([None; 2], |choice| choice.get_all([Key::Index, Key::FinishReason]));
+        let content = doc.content().filter(|content| content.kind() == Type::String);
+        self.offset.push(offset as i64);
+        self.index.push(index.and_then(Value::integer).unwrap_or(-1));
+        if let Some(content) = content {
+            self.content.extend_from_slice(&content.bytes());
+        }
+        self.content_end.push(self.content.len() as i64);
+        self.has_content.push(content.is_some().into());
+        self.id.push(id);
+        self.model.push(model);
+        self.finish_reason.push(finish_reason);
+    }
+}

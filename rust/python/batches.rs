@@ -1,0 +1,110 @@
+//! Columns with a row for each chunk, as bytes for NumPy.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use super::convert::{array, text};
+use super::errors::borrow;
+use super::iterators::Reader;
+use super::pipeline::Settings;
+use crate::columns::{ChunkColumns, Texts};
+
+/// A batch of so many bytes of content is full, however few rows it has.
+const MAX_CONTENT: usize = 64 << 20;
+
+/// The chunks of a source as columns, so many rows at a time.
+#[pyclass(module = "chunkwire._native")]
+pub struct Batches {
+    reader: Reader,
+    size: usize,
+    /// What came behind the last batch.
+    error: Option<PyErr>,
+}
+
+#[pymethods]
+impl Batches {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.reader.traverse(&visit)
+    }
+
+    fn __clear__(&mut self) {
+        self.reader.clear();
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let py = slf.py();
+        let mut slf = borrow(slf)?;
+        if let Some(error) = slf.error.take() {
+            return Err(error);
+        }
+        let mut columns = ChunkColumns::default();
+        while columns.rows() < slf.size && columns.content.len() < MAX_CONTENT {
+            let pushed = slf.reader.next(py, |batch, _, record| {
+                columns.push(batch.doc(record), record.offset);
+                Ok(Some(()))
+            });
+            match pushed {
+                Ok(Some(())) => {}
+                Ok(None) => break,
+                Err(error) if columns.rows() == 0 => return Err(error),
+                Err(error) => {
+                    slf.error = Some(error);
+                    break;
+                }
+            }
+        }
+        if columns.rows() == 0 {
+            return Ok(None);
+        }
+        to_dict(py, &columns).map(Some)
+    }
+
+    /// What was counted so far.
+    #[getter]
+    fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        borrow(slf)?.reader.stats(slf.py())
+    }
+}
+
+fn to_dict<'py>(py: Python<'py>, columns: &ChunkColumns) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;
+    dict.set_item("index", array(py, &columns.index, i64::to_ne_bytes)?)?;
+    dict.set_item("content", PyBytes::new(py, &columns.content))?;
+    dict.set_item("content_end", array(py, &columns.content_end, i64::to_ne_bytes)?)?;
+    dict.set_item("has_content", PyBytes::new(py, &columns.has_content))?;
+    for (name, Texts { codes, categories }) in
+        [("id", &columns.id), ("model", &columns.model), ("finish_reason", &columns.finish_reason)]
+    {
+        let texts = PyList::empty(py);
+        for category in categories.texts() {
+            texts.append(text(py, category)?)?;
+        }
+        dict.set_item(name, (array(py, codes, i32::to_ne_bytes)?, texts))?;
+    }
+    Ok(dict)
+}
+
+/// The chunks of a source as columns, `size` rows at a time: a path (str), `bytes`, or an iterator of bytes-like objects.
+#[pyfunction]
+#[pyo3(signature = (source, *, size, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
+pub fn batches(
+    source: &Bound<'_, PyAny>,
+    size: usize,
+    on_error: &str,
+    strict: bool,
+    max_event_bytes: usize,
+    name: Option<Py<PyAny>>,
+) -> PyResult<Batches> {
+    if size == 0 {
+        return Err(PyValueError::new_err("size must be at least 1"));
+    }
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    Ok(Batches { reader: Reader::new(source, settings)?, size, error: None })
+}
