@@ -292,7 +292,8 @@ ABOUT = """\
 
 `corpora.py` makes logs with known counts, `peers.py` has one function for each way to read them, `run.py` runs all of
 them in turns and wrote this page; `goals.py` measures the project's goals over large logs. The core without Python is
-measured by `shapes.rs` and `careful.rs`, on the logs of `corpora.rs`; `newlines.rs` is a contender of `goals.py`.
+measured by `shapes.rs` and `careful.rs`, on the logs of `corpora.rs`, and step by step by `steps.rs`; `newlines.rs` is
+a contender of `goals.py`.
 `test_decode.py` and `test_usage.py` are the contenders of `run.py` under pytest-benchmark: `pytest benches`, or
 `pytest benches --benchmark-disable` to check no more than their counts.
 

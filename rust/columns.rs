@@ -22,6 +22,7 @@ pub struct ChunkColumns {
     pub model: Texts,
     /// `choices[0].finish_reason`
     pub finish_reason: Texts,
+    last: Option<Constants>,
 }
 
 /// A column of texts that repeat: a code for each row, -1 where none was sent.
@@ -34,10 +35,26 @@ pub struct Texts {
 }
 
 impl Texts {
-    fn push(&mut self, value: Option<Value<'_>>) {
+    fn code(&mut self, value: Option<Value<'_>>) -> i32 {
         let text = value.filter(|value| value.kind() == Type::String).map(Value::bytes);
-        self.codes.push(text.map_or(-1, |text| self.categories.code(&text)));
+        text.map_or(-1, |text| self.categories.code(&text))
     }
+}
+
+/// What the last chunk had that every chunk of its template has.
+#[derive(Clone, Copy)]
+struct Constants {
+    template: u64,
+    row: Row,
+}
+
+/// A row but for its place and its content: codes and numbers.
+#[derive(Clone, Copy)]
+struct Row {
+    index: i64,
+    id: i32,
+    model: i32,
+    finish_reason: i32,
 }
 
 impl ChunkColumns {
@@ -49,19 +66,38 @@ impl ChunkColumns {
 
     /// Adds a chunk, whose event stands at `offset`.
     pub fn push(&mut self, doc: Doc<'_>, offset: u64) {
-        let [id, model, choices] = doc.root().get_all([Key::Id, Key::Model, Key::Choices]);
-        let choice = choices.and_then(|choices| choices.items().next());
-        let [index, finish_reason] = choice.map_or([None; 2], |choice| choice.get_all([Key::Index, Key::FinishReason]));
+        let row = match (self.last, doc.template()) {
+            (Some(last), Some(template)) if last.template == template.number() => last.row,
+            _ => self.row(doc),
+        };
         let content = doc.content().filter(|content| content.kind() == Type::String);
-        self.offset.push(offset as i64);
-        self.index.push(index.and_then(Value::integer).unwrap_or(-1));
         if let Some(content) = content {
             self.content.extend_from_slice(&content.bytes());
         }
+        self.offset.push(offset as i64);
+        self.index.push(row.index);
         self.content_end.push(self.content.len() as i64);
         self.has_content.push(content.is_some().into());
-        self.id.push(id);
-        self.model.push(model);
-        self.finish_reason.push(finish_reason);
+        self.id.codes.push(row.id);
+        self.model.codes.push(row.model);
+        self.finish_reason.codes.push(row.finish_reason);
+    }
+
+    fn row(&mut self, doc: Doc<'_>) -> Row {
+        let [id, model, choices] = doc.root().get_all([Key::Id, Key::Model, Key::Choices]);
+        let choice = choices.and_then(|choices| choices.items().next());
+        let [index, finish_reason] = choice.map_or([None; 2], |choice| choice.get_all([Key::Index, Key::FinishReason]));
+        let row = Row {
+            index: index.and_then(Value::integer).unwrap_or(-1),
+            id: self.id.code(id),
+            model: self.model.code(model),
+            finish_reason: self.finish_reason.code(finish_reason),
+        };
+        let is_constant = |value: Option<Value<'_>>| value.is_none_or(|value| value.template().is_some());
+        self.last = doc
+            .template()
+            .filter(|_| [id, model, index, finish_reason].into_iter().all(is_constant))
+            .map(|template| Constants { template: template.number(), row });
+        row
     }
 }

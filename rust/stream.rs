@@ -5,9 +5,7 @@
 //! it, is said at [`Tracker::row_of`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::chunk::shape::Template;
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
@@ -248,9 +246,10 @@ impl<'a> Members<'a> {
 }
 
 /// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like, and
-/// what it [reports](Template::reports).
+/// what it [reports](crate::chunk::shape::Template::reports).
 pub struct Likeness {
-    template: Arc<Template>,
+    /// Its [number](crate::chunk::shape::Template::number).
+    template: u64,
     /// The telling values of that chunk: where each ends in `values`.
     ends: Vec<usize>,
     values: Vec<u8>,
@@ -261,7 +260,7 @@ impl Likeness {
     #[inline]
     #[must_use]
     pub fn is_like(&self, shaped: &Shaped<'_>) -> bool {
-        if !Arc::ptr_eq(&self.template, shaped.template) {
+        if self.template != shaped.template.number() {
             return false;
         }
         let mut start = 0;
@@ -271,11 +270,8 @@ impl Likeness {
 
     /// The likeness of this chunk.
     pub fn set(likeness: &mut Option<Self>, shaped: &Shaped<'_>) {
-        let template = shaped.template.clone();
-        let one = likeness.get_or_insert_with(|| Self { template, ends: Vec::new(), values: Vec::new() });
-        if !Arc::ptr_eq(&one.template, shaped.template) {
-            one.template = shaped.template.clone();
-        }
+        let one = likeness.get_or_insert_with(|| Self { template: 0, ends: Vec::new(), values: Vec::new() });
+        one.template = shaped.template.number();
         one.ends.clear();
         one.values.clear();
         for value in shaped.template.telling(shaped.text, shaped.spans) {

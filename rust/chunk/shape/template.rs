@@ -5,6 +5,8 @@
 //! into them, so a shape that learns makes a new template over the same skeleton.
 
 use std::any::Any;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use crate::chunk::doc::{Doc, Node, Type, Value};
@@ -99,6 +101,7 @@ struct Skeleton {
 /// One event of a shape, as literals and holes.
 #[derive(Debug)]
 pub struct Template {
+    number: u64,
     text: Box<[u8]>,
     nodes: Box<[Node]>,
     /// By node, and for the end: twice the number of holes before it, and one more for a hole itself.
@@ -138,7 +141,9 @@ impl Template {
         }
         places.resize(nodes.len() + 1, 2 * parts.len() as u16);
         parts.push(Part { start, end: text.len() as u32, slot: NONE, kind: SlotKind::Text });
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            number: NEXT.fetch_add(1, Relaxed),
             text: text.into(),
             nodes,
             places: places.into(),
@@ -192,6 +197,13 @@ impl Template {
     #[inline]
     pub(in crate::chunk) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// A number that no other template of this process has, to know it again by.
+    #[inline]
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// How many nodes it has: so many values and keys.
