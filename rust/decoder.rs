@@ -266,13 +266,12 @@ impl Decoder {
                 sink.done(place);
                 *at + DONE_EVENT.len()
             } else {
-                let Some(matched) = shapes.find(input, start, |end| behind_event(input, end)) else {
+                let last = (*at).saturating_add(self.options.max_event_bytes);
+                let ends = |end| if end > last { None } else { behind_event(input, end) };
+                let Some(matched) = shapes.find(input, start, ends) else {
                     self.missed = place.offset;
                     break;
                 };
-                if matched.end - *at > self.options.max_event_bytes {
-                    break;
-                }
                 chunks += 1;
                 let (template, spans) = (shapes.template(matched), shapes.spans());
                 sink.shaped(Shaped { place, text: &input[start..matched.end], at: Some(start), template, spans });
@@ -317,6 +316,12 @@ impl Decoder {
     #[must_use]
     pub fn foreign(&self) -> Option<u8> {
         self.framer.foreign()
+    }
+
+    /// Has an event or a known field been seen?
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.framer.is_known()
     }
 
     /// Lines that have ended so far.

@@ -500,6 +500,24 @@ def test_a_large_file_that_is_cut(large: Path, tmp_path: Path) -> None:
     assert [damage.kind for damage in skipping.stats.damages][:1] == ["truncated"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="cannot see how much memory is mapped")
+def test_a_large_file_is_read_where_no_thread_can_be_started(large: Path) -> None:
+    code = """
+import resource, sys
+import numpy, chunkwire
+chunks = chunkwire.decode(sys.argv[1], engine="native")
+with open("/proc/self/statm") as file:
+    mapped = int(file.read().split()[0]) * resource.getpagesize()
+# Room for blocks, but not for the stack of a thread.
+resource.setrlimit(resource.RLIMIT_AS, (mapped + 1_800_000, resource.RLIM_INFINITY))
+print(sum(1 for _ in chunks), chunks.stats.bytes)
+"""
+    command = [sys.executable, "-c", code, str(large)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    size = large.stat().st_size
+    assert done.stdout.split() == [str(size // len(DATA) * len(IDS)), str(size)]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
 def test_a_fork_cannot_go_on_with_what_another_thread_reads(large: Path) -> None:
     code = """
@@ -509,10 +527,10 @@ chunks = chunkwire.decode(sys.argv[1], engine="native")
 next(chunks)
 child = os.fork()
 try:
-    count = 1 + sum(1 for _ in chunks)
-    print("parent" if child else "child", count, flush=True)
+    result = 1 + sum(1 for _ in chunks)
 except RuntimeError as error:
-    print("parent" if child else "child", error, flush=True)
+    result = error
+os.write(1, f"{'parent' if child else 'child'} {result}\\n".encode())
 if child:
     os.waitpid(child, 0)
 else:

@@ -348,7 +348,13 @@ impl Framer {
     /// Where no event, no known field, but other lines were seen: the first of those lines' first byte.
     #[must_use]
     pub fn foreign(&self) -> Option<u8> {
-        if self.known_fields == 0 && self.events == 0 { self.first_unknown } else { None }
+        if self.is_known() { None } else { self.first_unknown }
+    }
+
+    /// Has an event or a known field been seen?
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known_fields > 0 || self.events > 0
     }
 
     fn forget_event(&mut self) {

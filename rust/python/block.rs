@@ -117,7 +117,10 @@ impl Feed {
             && blocks.is_worth_a_thread()
         {
             let Self::File(blocks) = std::mem::replace(self, Self::Bytes(None)) else { unreachable!("it is a file") };
-            *self = Self::Ahead(py.detach(|| Ahead::new(*blocks))?);
+            *self = match py.detach(|| Ahead::new(blocks)) {
+                Ok(ahead) => Self::Ahead(ahead),
+                Err(blocks) => Self::File(blocks),
+            };
         }
         match self {
             Self::File(blocks) => loop {

@@ -74,8 +74,7 @@ struct Merging {
     stats: Stats,
     /// Lines so far.
     lines: u64,
-    /// The first line of what may be no event stream; None inside for one that is.
-    foreign: Option<Option<u8>>,
+    nature: Nature,
     failure: Option<Failure>,
     spares: Vec<Buffer>,
 }
@@ -97,7 +96,37 @@ struct Decoded {
     digest: Digested<Buffer>,
     stats: Stats,
     lines: u64,
-    foreign: Option<Option<u8>>,
+    nature: Nature,
+}
+
+/// What is known of a source's sort.
+#[derive(Clone, Copy)]
+enum Nature {
+    /// Nothing: so far there were comments and blank lines, if any.
+    Unknown,
+    /// There were other lines; the first of them begins with this byte.
+    Foreign(u8),
+    /// It is an event stream.
+    Stream,
+}
+
+impl Nature {
+    fn of(decoder: &Decoder) -> Self {
+        match decoder.foreign() {
+            Some(first) => Self::Foreign(first),
+            None if decoder.is_known() => Self::Stream,
+            None => Self::Unknown,
+        }
+    }
+
+    /// That of both together.
+    fn and(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Stream, _) | (_, Self::Stream) => Self::Stream,
+            (Self::Unknown, later) => later,
+            (foreign, _) => foreign,
+        }
+    }
 }
 
 /// A panic in another thread is on its way to the caller; what it held is not used after that.
@@ -117,7 +146,7 @@ impl Scan {
             tracker: Tracker::default(),
             stats: Stats::default(),
             lines: 0,
-            foreign: None,
+            nature: Nature::Unknown,
             failure: None,
             spares: Vec::new(),
         };
@@ -130,12 +159,15 @@ impl Scan {
             merged: Condvar::new(),
             stop: AtomicBool::new(false),
         });
-        let helpers = (1..threads).map(|_| {
+        // Where the system has no thread to give, those that it gave do the work.
+        let helpers = (1..threads).map_while(|_| {
             let shared = shared.clone();
-            std::thread::spawn(move || {
+            let thread = std::thread::Builder::new().name("chunkwire-scan".into());
+            let work = move || {
                 let mut shapes = None;
                 while shared.work(&mut shapes) {}
-            })
+            };
+            thread.spawn(work).ok()
         });
         let helpers = helpers.collect();
         Self { shared, helpers, shapes: None }
@@ -169,7 +201,7 @@ impl Scan {
         }
         let mut stats = std::mem::take(&mut merging.stats);
         let mut tracker = std::mem::take(&mut merging.tracker);
-        if let Some(Some(first)) = merging.foreign {
+        if let Nature::Foreign(first) = merging.nature {
             let damage = not_a_stream(first);
             stats.add(&damage);
             crate::decoder::Sink::damage(&mut tracker, &damage);
@@ -180,16 +212,35 @@ impl Scan {
 
 impl Drop for Scan {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Relaxed);
-        self.shared.merged.notify_all();
+        self.shared.end();
+    }
+}
+
+/// Ends the work of all if its own thread panics: nobody is to wait for a part that will not come.
+struct EndOnPanic<'a>(&'a Shared);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
     }
 }
 
 impl Shared {
+    /// Takes no more parts, and wakes who waits.
+    fn end(&self) {
+        self.stop.store(true, Relaxed);
+        // Whoever has looked at `stop` before waits by the time that this lock is had, and hears.
+        drop(lock(&self.merging));
+        self.merged.notify_all();
+    }
+
     fn work(&self, shapes: &mut Option<Box<Shapes>>) -> bool {
         if self.stop.load(Relaxed) {
             return false;
         }
+        let _end = EndOnPanic(self);
         match self.take() {
             Ok(Some(part)) => {
                 let (number, decoded) = self.decode(part, shapes);
@@ -199,8 +250,7 @@ impl Shared {
             Ok(None) => false,
             Err(failure) => {
                 lock(&self.merging).failure = Some(failure);
-                self.stop.store(true, Relaxed);
-                self.merged.notify_all();
+                self.end();
                 false
             }
         }
@@ -238,9 +288,8 @@ impl Shared {
             decoder.finish_events(&mut digest);
         }
         *shapes = decoder.take_shapes();
-        let stats = decoder.stats();
-        let foreign = (stats.bytes > 0).then(|| decoder.foreign());
-        (number, Decoded { digest: digest.build(buffer), stats, lines: decoder.lines(), foreign })
+        let (stats, lines, nature) = (decoder.stats(), decoder.lines(), Nature::of(&decoder));
+        (number, Decoded { digest: digest.build(buffer), stats, lines, nature })
     }
 
     /// Tells the tracker this part, if it is its turn, and those that waited for it.
@@ -270,10 +319,7 @@ impl Merging {
         self.spares.push(buffer);
         self.stats.append(decoded.stats, global);
         self.lines += decoded.lines;
-        self.foreign = match (self.foreign, decoded.foreign) {
-            (Some(None), _) | (_, Some(None)) => Some(None),
-            (first, later) => first.or(later),
-        };
+        self.nature = self.nature.and(decoded.nature);
         self.next += 1;
     }
 }

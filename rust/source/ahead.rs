@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,13 +40,24 @@ impl Ahead {
     ///
     /// # Errors
     ///
-    /// What the system says when it has no thread to give; the blocks are lost then.
-    pub fn new(mut blocks: Blocks) -> io::Result<Self> {
-        blocks.block_bytes = AHEAD_BYTES;
+    /// The blocks come back, to be read without a thread, if the system has none to give.
+    pub fn new(mut blocks: Box<Blocks>) -> Result<Self, Box<Blocks>> {
         let (sender, receiver) = sync_channel(WAITING);
         let (spares, returned) = channel();
-        let thread = std::thread::Builder::new().name("chunkwire-read".into());
-        let thread = thread.spawn(move || read(blocks, &sender, &returned))?;
+        let (hand, handed) = channel::<Box<Blocks>>();
+        let thread = std::thread::Builder::new().name("chunkwire-read".into()).spawn(move || {
+            if let Ok(mut blocks) = handed.recv() {
+                read(&mut blocks, &sender, &returned);
+            }
+        });
+        let Ok(thread) = thread else {
+            blocks.may_be_ahead = false;
+            return Err(blocks);
+        };
+        blocks.block_bytes = AHEAD_BYTES;
+        if let Err(SendError(blocks)) = hand.send(blocks) {
+            return Err(blocks);
+        }
         let line = Line { blocks: receiver, spares, thread };
         Ok(Self { line: Some(Mutex::new(line)), process: std::process::id() })
     }
@@ -108,7 +119,7 @@ impl Drop for Ahead {
     }
 }
 
-fn read(mut blocks: Blocks, sender: &SyncSender<io::Result<Option<Buffer>>>, returned: &Receiver<Buffer>) {
+fn read(blocks: &mut Blocks, sender: &SyncSender<io::Result<Option<Buffer>>>, returned: &Receiver<Buffer>) {
     loop {
         if let Some(spare) = returned.try_iter().last() {
             blocks.give_back(spare);

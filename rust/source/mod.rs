@@ -32,8 +32,8 @@ pub struct Blocks {
     reader: Box<dyn Read + Send + Sync>,
     /// The size of the file on disk.
     pub size: u64,
-    /// A file that is read without waiting, no pipe or the like.
-    is_file: bool,
+    /// May another thread read it? (It is a file that is read without waiting, no pipe or the like.)
+    may_be_ahead: bool,
     /// How many bytes were read to recognise the format, while they have not been given out.
     head: usize,
     /// How much of a plain file is left to read, as far as its size tells: a small file gets a small block.
@@ -72,7 +72,7 @@ impl Blocks {
         Ok(Self {
             reader,
             size: metadata.len(),
-            is_file: metadata.is_file(),
+            may_be_ahead: metadata.is_file(),
             head: if gzip || zstd { 0 } else { head_length },
             left,
             block_bytes: BLOCK_BYTES,
@@ -126,7 +126,7 @@ impl Blocks {
         static PROCESSORS: LazyLock<usize> =
             LazyLock::new(|| std::thread::available_parallelism().map_or(1, Into::into));
         let large = if self.is_plain() { LARGE_FILE } else { LARGE_COMPRESSED_FILE };
-        self.is_file && self.size >= large && *PROCESSORS > 1
+        self.may_be_ahead && self.size >= large && *PROCESSORS > 1
     }
 
     /// Is it a file that is not compressed, whose size is known?

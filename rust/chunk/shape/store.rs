@@ -9,10 +9,11 @@ use super::matching::{self, Tried};
 use super::template::{MAX_TEMPLATE_NODES, Slot, Span, Template, slot_kind};
 use crate::chunk::doc::Node;
 
-/// At most so many shapes are kept, of at most so many bytes together; the ones unused longest go first.
+/// At most so many shapes are kept, and of about so many bytes together; the ones unused longest go first.
 const MAX_SHAPES: usize = 512;
 const MAX_MEMORY: usize = 4 << 20;
-/// Longer texts are not learned: the careful parser reads long strings as fast as a match would.
+/// Longer texts are not learned, and nothing is learned from them: the careful parser reads long strings as fast as a
+/// match would.
 const MAX_TEXT: usize = 1 << 15;
 
 /// A constant that changes again within so many matches becomes a hole.
@@ -190,6 +191,9 @@ impl Shapes {
         if !self.credit.is_awake() {
             return None;
         }
+        if self.memory > MAX_MEMORY {
+            self.make_room();
+        }
         let before = self.last;
         let last = self.shapes.get(before as usize)?;
         if self.streams.are_interleaved() {
@@ -274,8 +278,9 @@ impl Shapes {
         let shape = self.shapes.get(guess as usize)?;
         let stopped = match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
             Ok(end) => match ends(end) {
-                Some(behind) => return Some((end, behind)),
-                None => end,
+                // With other constants it would be the template of the next.
+                Some(behind) if self.tried.changes.is_empty() || end - at <= MAX_TEXT => return Some((end, behind)),
+                _ => end,
             },
             Err(stopped) => stopped,
         };
@@ -289,19 +294,19 @@ impl Shapes {
         self.credit.hit();
         let shape = &mut self.shapes[number as usize];
         shape.matches += 1;
-        if !self.tried.changes.is_empty() || (shape.matches.is_multiple_of(LIFETIME) && shape.template.holes() > 1) {
-            self.relearn(number, &input[at..end]);
+        let forget = shape.matches.is_multiple_of(LIFETIME) && shape.template.holes() > 1 && end - at <= MAX_TEXT;
+        if forget || !self.tried.changes.is_empty() {
+            self.relearn(number, &input[at..end], forget);
         }
     }
 
     /// Gives the shape a new template: for constants that changed, or to forget its holes.
     #[cold]
     #[inline(never)]
-    fn relearn(&mut self, number: Number, text: &[u8]) {
+    fn relearn(&mut self, number: Number, text: &[u8], forget: bool) {
         let Self { shapes, tried, memory, .. } = self;
         let shape = &mut shapes[number as usize];
         let old = &shape.template;
-        let forget = shape.matches.is_multiple_of(LIFETIME);
         // What has moved, in order: holes with their values, and constants that changed.
         let mut moved: Vec<(u16, Span)> = Vec::with_capacity(tried.spans.len() + tried.changes.len());
         let holes = old.parts.iter().map(|part| part.slot).zip(tried.spans.iter().copied());
@@ -394,9 +399,10 @@ impl Shapes {
 
     fn add(&mut self, text: &[u8], nodes: &[Node], hash: u64) -> Number {
         self.credit.spend(LEARN);
-        while !self.shapes.is_empty() && (self.shapes.len() >= MAX_SHAPES || self.memory > MAX_MEMORY) {
+        if self.shapes.len() >= MAX_SHAPES {
             self.drop_oldest();
         }
+        self.make_room();
         let template = Template::new(text, nodes);
         self.memory += template.memory();
         let number = self.shapes.len() as Number;
@@ -414,6 +420,15 @@ impl Shapes {
         });
         self.numbers.insert(hash, number);
         number
+    }
+
+    /// Drops shapes until the others take no more memory than they may: a template may be larger than the one before.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) {
+        while self.memory > MAX_MEMORY && !self.shapes.is_empty() {
+            self.drop_oldest();
+        }
     }
 
     /// Drops the shape unused longest; the last one takes its number. (Guesses that name them now go wrong, no more.)
@@ -459,6 +474,45 @@ mod tests {
         let memory: usize = shapes.shapes.iter().map(|shape| shape.template.memory()).sum();
         assert_eq!(shapes.memory, memory);
         assert!(shapes.shapes.len() > KEPT_AT_ONCE);
+    }
+
+    #[test]
+    fn memory_is_bounded_when_constants_become_long() {
+        let mut shapes = Shapes::new(0);
+        let text = |number: usize, value: &str| format!(r#"{{"choices":[],"x{number}":"a","y":"{value}"}}"#);
+        for number in 0..KEPT_AT_ONCE {
+            learn(&mut shapes, &text(number, "1"));
+        }
+        for round in 0..200 {
+            for number in 0..KEPT_AT_ONCE {
+                shapes.credit = Credit::default();
+                let value = "z".repeat(MAX_TEXT - 100 - round);
+                if find(&mut shapes, &text(number, &value)).is_none() {
+                    learn(&mut shapes, &text(number, &value));
+                }
+                let largest = shapes.shapes.iter().map(|shape| shape.template.memory()).max().unwrap_or(0);
+                assert!(shapes.memory <= MAX_MEMORY + largest, "{}", shapes.memory);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_learned_from_long_texts() {
+        let mut shapes = Shapes::new(0);
+        let text = |id: &str, content: &str| format!(r#"{{"id":"{id}","choices":["{content}"]}}"#);
+        learn(&mut shapes, &text("a", "b"));
+        assert!(find(&mut shapes, &text("a", "c")).is_some());
+        let memory = shapes.memory;
+        let long = "d".repeat(MAX_TEXT);
+        assert!(find(&mut shapes, &text("a", &long)).is_some(), "what fills a hole may be long");
+        assert!(find(&mut shapes, &text("b", &long)).is_none(), "but other constants may not come with it");
+        assert!(find(&mut shapes, &text(&long, "c")).is_none());
+        assert_eq!(shapes.memory, memory);
+        while !shapes.shapes[0].matches.is_multiple_of(LIFETIME) {
+            assert!(find(&mut shapes, &text("a", &long)).is_some());
+        }
+        assert_eq!(shapes.memory, memory);
+        assert!(find(&mut shapes, &text("a", "e")).is_some());
     }
 
     #[test]
