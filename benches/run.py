@@ -189,9 +189,9 @@ GOALS = """\
 `python benches/goals.py`: logs on disk and in the page cache, read from their paths by all; the best of some rounds, by
 the clock on the wall and in CPU time. "Times as fast" says both; a goal is reached if the clock says so. chunkwire
 decodes on one thread while another reads the file (on one processor nothing is read ahead), so its CPU time is spent on
-two processors; "records in memory" is the core alone, without Python and without a file. The start of `wc`, and of the counter in Rust, is taken off their times. "DuckDB, search
-each" parses only lines with the letters of usage in them, so there is no goal against it; `recorded` has streams with
-the same id, which DuckDB cannot tell apart.
+two processors; "records in memory" is the core alone, without Python and without a file. The start of `wc`, and of the
+counter in Rust, is taken off their times. "DuckDB, search each" parses only lines with the letters of usage in them, so
+there is no goal against it; `recorded` has streams with the same id, which DuckDB cannot tell apart.
 Memory is the peak of a new process beyond what it had after importing NumPy. Of each log 20 MB are made, and written
 again and again with other ids and times.
 
