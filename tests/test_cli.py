@@ -458,7 +458,13 @@ def test_output_that_nobody_reads(engine: str, tmp_path: Path) -> None:
 def test_an_interrupt(engine: str) -> None:
     command = [*COMMAND, "decode", "-", "--fields", "id", "--engine", engine]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, bufsize=0, **pipes) as running:
+    # Where the tests run in the background of a shell they ignore the interrupt, and what they start would too.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        running = subprocess.Popen(command, bufsize=0, **pipes)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with running:
         assert running.stdin is not None
         assert running.stdout is not None
         running.stdin.write(CLEAN)
