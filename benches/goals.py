@@ -229,7 +229,8 @@ class Contender:
     """A way to read a log."""
 
     name: str
-    run: Callable[[Path], Counted]
+    run: Callable[[Path], Counted] | None
+    """None where `round` is another, or the figures come from elsewhere."""
     expected: Counted
     is_child: bool = False
     """A process of its own: the start is measured on an empty file, and taken off."""
@@ -238,6 +239,7 @@ class Contender:
 
     def round(self, log: Written, empty: Path) -> None:
         """Runs once, and has to find what is there."""
+        assert self.run is not None
         clock = _childrens_cpu if self.is_child else _own_cpu
         if self.is_child:
             self.start.take(self.run, empty, clock)
@@ -303,7 +305,7 @@ def records(program: Path, name: str, log: Written) -> Line:
     shapes, careful, newlines, chunks, by_shape = map(float, done.stdout.split())
     if chunks != log.counts.chunks:
         sys.exit(f"the core found {chunks:.0f} chunks, not {log.counts.chunks}")
-    others = Contender("the careful parser alone", _child([]), (), spent=Time(careful, careful))
+    others = Contender("the careful parser alone", None, (), spent=Time(careful, careful))
     ours = f"records in memory ({by_shape / chunks:.1%} by shape; memchr counts newlines in {newlines * 1e3:,.0f} ms)"
     return Line("records", ours, [others], name, RECORDS.get(name), Time(shapes, shapes))
 
@@ -345,7 +347,7 @@ def lines_of(name: str, log: Written, rust: Path | None, rounds: int, has_ids: b
         Line("full", "decode(path), choices[0].delta.content and usage", typed[2:], name, DECODE_FULL, both.spent),
     ]
     if hasattr(os, "sched_setaffinity"):
-        one = OneProcessor("usage(path) on one processor", _child([]), usage)
+        one = OneProcessor("usage(path) on one processor", None, usage)
         ours.append(one)
         made.append(Line("processors", "usage(path, threads=2)", [one], name, THREADS, usage_two.spent))
     if in_rust:

@@ -10,7 +10,7 @@ mod corpora;
 use std::sync::LazyLock;
 
 use chunkwire::columns::ChunkColumns;
-use chunkwire::decoder::{Decoder, Options, Sink};
+use chunkwire::decoder::{Decoder, Options};
 use chunkwire::event::Framer;
 use chunkwire::record::{Builder, Item};
 use chunkwire::stream::Tracker;
@@ -45,14 +45,6 @@ fn run<T>(bencher: Bencher<'_, '_>, name: &str, step: impl Fn(&[u8]) -> T + Sync
         .bench(|| step(black_box(&log.bytes)));
 }
 
-/// Decodes everything into a sink.
-fn decode<S: Sink>(bytes: &[u8], shapes: bool, sink: &mut S) {
-    let mut decoder = Decoder::new(Options { shapes, ..Options::default() });
-    let mut at = 0;
-    while decoder.decode(bytes, &mut at, usize::MAX, sink) {}
-    decoder.finish(sink);
-}
-
 /// Decodes everything into batches, and hands each to `see`.
 fn batches<'a>(bytes: &'a [u8], shapes: bool, mut see: impl FnMut(&chunkwire::record::Batch<&'a [u8]>)) {
     let mut decoder = Decoder::new(Options { shapes, ..Options::default() });
@@ -63,6 +55,12 @@ fn batches<'a>(bytes: &'a [u8], shapes: bool, mut see: impl FnMut(&chunkwire::re
         see(&batch);
         builder = batch.recycle();
     }
+}
+
+fn count_records(bytes: &[u8], shapes: bool) -> usize {
+    let mut records = 0;
+    batches(bytes, shapes, |batch| records += batch.items().len());
+    records
 }
 
 #[divan::bench(args = NAMES)]
@@ -83,20 +81,12 @@ fn b_events(bencher: Bencher<'_, '_>, name: &str) {
 
 #[divan::bench(args = NAMES)]
 fn c_careful_records(bencher: Bencher<'_, '_>, name: &str) {
-    run(bencher, name, |bytes| {
-        let mut records = 0;
-        batches(bytes, false, |batch| records += batch.items().len());
-        records
-    });
+    run(bencher, name, |bytes| count_records(bytes, false));
 }
 
 #[divan::bench(args = NAMES)]
 fn d_records(bencher: Bencher<'_, '_>, name: &str) {
-    run(bencher, name, |bytes| {
-        let mut records = 0;
-        batches(bytes, true, |batch| records += batch.items().len());
-        records
-    });
+    run(bencher, name, |bytes| count_records(bytes, true));
 }
 
 #[divan::bench(args = NAMES)]
@@ -118,7 +108,9 @@ fn e_columns(bencher: Bencher<'_, '_>, name: &str) {
 fn f_usage(bencher: Bencher<'_, '_>, name: &str) {
     run(bencher, name, |bytes| {
         let mut tracker = Tracker::default();
-        decode(bytes, true, &mut tracker);
+        let (mut decoder, mut at) = (Decoder::new(Options::default()), 0);
+        while decoder.decode(bytes, &mut at, usize::MAX, &mut tracker) {}
+        decoder.finish(&mut tracker);
         tracker.finish().rows.len()
     });
 }

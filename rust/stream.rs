@@ -247,6 +247,7 @@ impl<'a> Members<'a> {
 
 /// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like, and
 /// what it [reports](crate::chunk::shape::Template::reports).
+#[derive(Default)]
 pub struct Likeness {
     /// Its [number](crate::chunk::shape::Template::number).
     template: u64,
@@ -270,7 +271,7 @@ impl Likeness {
 
     /// The likeness of this chunk.
     pub fn set(likeness: &mut Option<Self>, shaped: &Shaped<'_>) {
-        let one = likeness.get_or_insert_with(|| Self { template: 0, ends: Vec::new(), values: Vec::new() });
+        let one = likeness.get_or_insert_default();
         one.template = shaped.template.number();
         one.ends.clear();
         one.values.clear();

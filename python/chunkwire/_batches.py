@@ -5,12 +5,10 @@ The columns stay the engine's bytes until one is asked for; NumPy is imported th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES
-from chunkwire._sources import check_format, resolve
+from chunkwire._arrays import Table, objects
+from chunkwire._decode import MAX_EVENT_BYTES, opened
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
@@ -60,19 +58,17 @@ def batches(
         raise TypeError(f"size must be an integer, not {type(size).__name__}")
     if size < 1:
         raise ValueError(f"size must be at least 1, not {size}")
-    check_format(format)
-    resolved = resolve(source)
-    module = _engine.load(engine)
-    return Batches(
-        module.batches(
-            resolved.feed,
-            size=size,
-            on_error=on_error,
-            strict=strict,
-            max_event_bytes=max_event_bytes,
-            name=resolved.name,
-        )
+    columns = opened(
+        "batches",
+        source,
+        format,
+        engine,
+        size=size,
+        on_error=on_error,
+        strict=strict,
+        max_event_bytes=max_event_bytes,
     )
+    return Batches(columns)
 
 
 class Batches:
@@ -94,7 +90,7 @@ class Batches:
         return stats
 
 
-class ChunkBatch:
+class ChunkBatch(Table):
     """Some chunks of a source, in its order, one row each; each column is an attribute, a read-only NumPy array.
 
     What is said of a choice is that of ``choices[0]``. ``batch[3]`` is a row as a dict.
@@ -129,8 +125,8 @@ class ChunkBatch:
     has_content: _Bools
 
     def __init__(self, columns: dict[str, Any]) -> None:
+        super().__init__()
         self._columns = columns
-        self._arrays: dict[str, Any] = {}
 
     if not TYPE_CHECKING:
 
@@ -142,27 +138,15 @@ class ChunkBatch:
             columns = ", ".join([*COLUMNS, "content_bytes", "content_end", "has_content"])
             raise AttributeError(f"a batch has no column {name!r}; columns: {columns}")
 
-    def _column(self, name: str) -> Any:
-        array = self._arrays.get(name)
-        if array is None:
-            array = self._array(name)
-            array.flags.writeable = False
-            self._arrays[name] = array
-        return array
-
     def _array(self, name: str) -> Any:
         import numpy as np
 
         if name == "content":
-            array = np.empty(len(self), object)
-            array[:] = self._contents()
-            return array
+            return objects(self._contents())
         if name in _CODED:
             codes, texts = self.codes(name)
             # The last is what the code -1 finds.
-            array = np.empty(len(texts) + 1, object)
-            array[:-1] = texts
-            return array[codes]
+            return objects([*texts, None])[codes]
         return np.frombuffer(self._columns["content" if name == "content_bytes" else name], _DTYPES[name])
 
     def _contents(self) -> list[str | None]:
@@ -188,11 +172,6 @@ class ChunkBatch:
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = range(len(self))[index]
         return {name: self._column(name)[row : row + 1].tolist()[0] for name in COLUMNS}
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        columns = self.to_dict()
-        for values in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, values, strict=True))
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns as lists of Python's own values."""

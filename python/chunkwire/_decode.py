@@ -61,6 +61,16 @@ class Events(Protocol):
         """What was counted so far."""
 
 
+def opened(
+    what: str, source: OneSource, format: Format, engine: Engine, progress: _progress.Progress = None, **options: Any
+) -> Any:
+    """What an engine's function of this name gives for a source; its options go with it."""
+    check_format(format)
+    resolved = resolve(source)
+    found = getattr(_engine.load(engine), what)(resolved.feed, name=resolved.name, **options)
+    return _progress.Watched(found, resolved, progress) if progress is not None and progress is not False else found
+
+
 def decode(
     source: OneSource,
     *,
@@ -98,13 +108,17 @@ def decode(
     iterator of Chunk
         Its ``.stats`` tells what was counted so far.
     """
-    check_format(format)
-    resolved = resolve(source)
-    module = _engine.load(engine)
-    chunks: Chunks = module.chunks(
-        resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name
+    chunks: Chunks = opened(
+        "chunks",
+        source,
+        format,
+        engine,
+        progress,
+        on_error=on_error,
+        strict=strict,
+        max_event_bytes=max_event_bytes,
     )
-    return _progress.Watched(chunks, resolved, progress) if progress is not None and progress is not False else chunks
+    return chunks
 
 
 def contents(
@@ -127,13 +141,17 @@ def contents(
     iterator of str
         Its ``.stats`` tells what was counted so far.
     """
-    check_format(format)
-    resolved = resolve(source)
-    module = _engine.load(engine)
-    texts: Contents = module.contents(
-        resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name
+    texts: Contents = opened(
+        "contents",
+        source,
+        format,
+        engine,
+        progress,
+        on_error=on_error,
+        strict=strict,
+        max_event_bytes=max_event_bytes,
     )
-    return _progress.Watched(texts, resolved, progress) if progress is not None and progress is not False else texts
+    return texts
 
 
 def events(
@@ -145,10 +163,7 @@ def events(
     max_event_bytes: int = MAX_EVENT_BYTES,
 ) -> Events:
     """The server-sent events of a source, whatever their data. (The options are those of `decode`.)"""
-    check_format(format)
-    resolved = resolve(source)
-    module = _engine.load(engine)
-    found: Events = module.events(resolved.feed, strict=strict, max_event_bytes=max_event_bytes, name=resolved.name)
+    found: Events = opened("events", source, format, engine, strict=strict, max_event_bytes=max_event_bytes)
     return found
 
 

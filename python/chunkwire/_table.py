@@ -11,6 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 from chunkwire import _reading
+from chunkwire._arrays import Table, objects
 from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._stats import Stats
 from chunkwire._summary import Summary, reported_note, summarize
@@ -133,11 +134,11 @@ class _Parts:
 
         if name in _CODED:
             codes, texts = self.codes(name)
-            return _objects(texts)[codes]
+            return objects(texts)[codes]
         if name == "part":
             return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
         if name == "id":
-            return _objects([text for _, columns in self._parts for text in columns["id"]])
+            return objects([text for _, columns in self._parts for text in columns["id"]])
         data = [columns[name] for _, columns in self._parts]
         memory = data[0] if len(data) == 1 else b"".join(data)
         return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
@@ -185,7 +186,7 @@ class _Picked:
         return codes.reshape(-1).astype(np.int64, copy=False), [texts[code] for code in used.tolist()]
 
 
-class UsageTable:
+class UsageTable(Table):
     """Token usage, one row for each stream; each column is an attribute, a read-only NumPy array.
 
     The token columns have 0 where the server reported nothing: ``reported`` tells for which streams it reported usage
@@ -242,9 +243,9 @@ class UsageTable:
     cost: _Floats
 
     def __init__(self, rows: _Parts | _Picked, read: _reading.Read) -> None:
+        super().__init__()
         self._rows = rows
         self._read = read
-        self._arrays: dict[str, Any] = {}
         self._coded: dict[str, tuple[_Ints, list[str | None]]] = {}
         self.stats: Stats = read.stats
         self.passed_over: list[str] = read.passed_over
@@ -261,13 +262,8 @@ class UsageTable:
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(COLUMNS)}"
             raise AttributeError(f"a usage table has no column {name!r}; {hint}")
 
-    def _column(self, name: str) -> Any:
-        array = self._arrays.get(name)
-        if array is None:
-            array = self._rows.column(name)
-            array.flags.writeable = False
-            self._arrays[name] = array
-        return array
+    def _array(self, name: str) -> Any:
+        return self._rows.column(name)
 
     def _codes(self, name: str) -> tuple[_Ints, list[str | None]]:
         if name not in self._coded:
@@ -311,11 +307,6 @@ class UsageTable:
         if isinstance(index, (list, tuple)) and not index:
             index = np.zeros(0, np.int64)
         return UsageTable(_Picked(self, np.arange(len(self))[index]), self._read)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        columns = self.to_dict()
-        for values in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, values, strict=True))
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns as lists of Python's own values; a cost that was not reported is None."""
@@ -380,11 +371,3 @@ class UsageTable:
 
 
 _OTHER = ("by_source", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")
-
-
-def _objects(values: Sequence[Any]) -> _Texts:
-    import numpy as np
-
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array

@@ -3,9 +3,9 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict};
 
-use super::convert::{array, text};
+use super::convert::{array, coded};
 use super::errors::borrow;
 use super::iterators::Reader;
 use super::pipeline::Settings;
@@ -82,11 +82,7 @@ fn to_dict<'py>(py: Python<'py>, columns: &ChunkColumns) -> PyResult<Bound<'py, 
     for (name, Texts { codes, categories }) in
         [("id", &columns.id), ("model", &columns.model), ("finish_reason", &columns.finish_reason)]
     {
-        let texts = PyList::empty(py);
-        for category in categories.texts() {
-            texts.append(text(py, category)?)?;
-        }
-        dict.set_item(name, (array(py, codes, i32::to_ne_bytes)?, texts))?;
+        dict.set_item(name, coded(py, codes, categories.texts())?)?;
     }
     Ok(dict)
 }

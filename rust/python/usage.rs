@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::block::{Block, Feed, Next};
-use super::convert::{array, text};
+use super::convert::{array, coded, text};
 use super::errors;
 use super::pipeline::Settings;
 use crate::decoder::{Decoder, Stats};
@@ -122,15 +122,10 @@ fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDic
         ids.append(id.as_deref().map(|id| text(py, id)).transpose()?)?;
     }
     dict.set_item("id", ids)?;
-    for (name, coded) in
+    for (name, Coded { codes, categories }) in
         [("model", &columns.model), ("finish_reason", &columns.finish_reason), ("status", &columns.status)]
     {
-        let Coded { codes, categories } = coded;
-        let texts = PyList::empty(py);
-        for category in categories {
-            texts.append(text(py, category)?)?;
-        }
-        dict.set_item(name, (array(py, codes, i32::to_ne_bytes)?, texts))?;
+        dict.set_item(name, coded(py, codes, categories.iter())?)?;
     }
     Ok(dict)
 }

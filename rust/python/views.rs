@@ -134,12 +134,8 @@ struct Constants(Box<[PyOnceLock<Py<PyAny>>]>);
 /// changed.
 #[inline]
 fn scalar<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
-    match value.kind() {
-        Type::Null => Ok(py.None().into_bound(py)),
-        Type::String | Type::Int | Type::Float => match value.template() {
-            Some(template) => constant(py, template, value),
-            None => to_python(py, value),
-        },
+    match (value.kind(), value.template()) {
+        (Type::String | Type::Int | Type::Float, Some(template)) => constant(py, template, value),
         _ => to_python(py, value),
     }
 }

@@ -34,13 +34,8 @@ pub(super) fn run(
     max_digits: usize,
     tried: &mut Tried,
 ) -> Result<usize, usize> {
-    if !tried.changes.is_empty() {
-        tried.changes.clear();
-    }
-    let holes = template.holes();
-    if tried.spans.len() != holes {
-        tried.spans.resize(holes, Span::default());
-    }
+    tried.changes.clear();
+    tried.spans.resize(template.holes(), Span::default());
     let (text, mut place) = (template.text(), at);
     for (number, part) in template.parts.iter().enumerate() {
         let literal = &text[part.start as usize..part.end as usize];

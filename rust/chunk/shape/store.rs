@@ -200,7 +200,7 @@ impl Shapes {
             return self.find_among(input, at, NONE, ends);
         }
         let guess = last.followers[0];
-        let Some((end, behind)) = self.attempt(guess, input, at, ends) else {
+        let Some(matched) = self.attempt(guess, input, at, ends) else {
             return self.find_among(input, at, guess, ends);
         };
         let last = &mut self.shapes[before as usize];
@@ -212,8 +212,8 @@ impl Shapes {
         if guess != before {
             self.enter(guess);
         }
-        self.hit(guess, input, at, end);
-        Some(Matched { end, behind, shape: guess })
+        self.hit(matched, input, at);
+        Some(matched)
     }
 
     /// Tries the other shapes that are likely, when the guess by succession has `failed`, or is not to be the first.
@@ -235,7 +235,7 @@ impl Shapes {
             if guess == NONE || guess == failed || guesses[..number].contains(&guess) {
                 continue;
             }
-            if let Some((end, behind)) = self.attempt(guess, input, at, ends) {
+            if let Some(matched) = self.attempt(guess, input, at, ends) {
                 let change = match (followers[0] == guess, by_stream == guess) {
                     (true, _) => -1,
                     (false, true) => 2,
@@ -243,8 +243,8 @@ impl Shapes {
                 };
                 self.streams.better = (self.streams.better + change).clamp(0, Streams::BEST);
                 self.came(guess, slot);
-                self.hit(guess, input, at, end);
-                return Some(Matched { end, behind, shape: guess });
+                self.hit(matched, input, at);
+                return Some(matched);
             }
         }
         None
@@ -266,7 +266,6 @@ impl Shapes {
         self.shapes[number as usize].used = self.clock;
     }
 
-    /// The place behind the text, and that behind what ended it.
     #[inline(always)]
     fn attempt(
         &mut self,
@@ -274,12 +273,14 @@ impl Shapes {
         input: &[u8],
         at: usize,
         ends: impl Fn(usize) -> Option<usize>,
-    ) -> Option<(usize, usize)> {
+    ) -> Option<Matched> {
         let shape = self.shapes.get(guess as usize)?;
         let stopped = match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
             Ok(end) => match ends(end) {
                 // With other constants it would be the template of the next.
-                Some(behind) if self.tried.changes.is_empty() || end - at <= MAX_TEXT => return Some((end, behind)),
+                Some(behind) if self.tried.changes.is_empty() || end - at <= MAX_TEXT => {
+                    return Some(Matched { end, behind, shape: guess });
+                }
                 _ => end,
             },
             Err(stopped) => stopped,
@@ -290,8 +291,9 @@ impl Shapes {
 
     /// Takes note of a match, and learns from it what varies.
     #[inline(always)]
-    fn hit(&mut self, number: Number, input: &[u8], at: usize, end: usize) {
+    fn hit(&mut self, matched: Matched, input: &[u8], at: usize) {
         self.credit.hit();
+        let Matched { end, shape: number, .. } = matched;
         let shape = &mut self.shapes[number as usize];
         shape.matches += 1;
         let forget = shape.matches.is_multiple_of(LIFETIME) && shape.template.holes() > 1 && end - at <= MAX_TEXT;
