@@ -203,7 +203,8 @@ impl<B: AsRef<[u8]>> Batch<B> {
     }
 
     /// A record's text and structure.
-    #[inline]
+    // (Given back through memory it costs more than all that is done here.)
+    #[inline(always)]
     #[must_use]
     pub fn doc(&self, record: &Record) -> Doc<'_> {
         let Contents { own, nodes, templates, spans, .. } = &self.contents;

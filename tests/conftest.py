@@ -26,6 +26,14 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def native() -> str:
+    """The name of the native engine, for tests of what it alone does."""
+    if os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
+        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
+    return "native"
+
+
+@pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of logs that the project ships."""
     return Path(__file__).parent / "samples"

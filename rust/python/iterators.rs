@@ -6,10 +6,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::block::{Block, Feed, Next};
-use super::convert::string;
 use super::errors::borrow;
 use super::events::Events;
 use super::pipeline::{Pipeline, Settings, SharedBatch};
+use super::spares;
+use super::tokens::token;
 use super::views::Chunk;
 use crate::chunk::Type;
 use crate::record::Record;
@@ -28,12 +29,14 @@ impl Reader {
 
     /// For Python's collector of cycles: see [`Feed::traverse`].
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.pipeline.traverse(visit)?;
         self.feed.as_ref().map_or(Ok(()), |feed| feed.traverse(visit))
     }
 
     /// Drops the source.
     pub fn clear(&mut self) {
         self.feed = None;
+        self.pipeline.clear();
     }
 
     /// What was counted so far.
@@ -60,12 +63,12 @@ impl Reader {
                 Ok(Next::Block(block)) => self.pipeline.push(block),
                 Ok(Next::End) => {
                     self.feed = None;
-                    self.pipeline.finish();
+                    self.pipeline.finish(py);
                 }
                 Ok(Next::Damaged(reason)) => {
                     self.feed = None;
                     let error = self.pipeline.compressed_damage(py, &reason)?;
-                    self.pipeline.finish();
+                    self.pipeline.finish(py);
                     if let Some(error) = error {
                         return Err(error);
                     }
@@ -121,15 +124,15 @@ macro_rules! readers {
 
 readers! {
     /// The chunks of a source.
-    Chunks -> Chunk: chunk
+    Chunks -> Bound<'py, Chunk>: chunk
 
     /// The text of each chunk of a source that has one.
     Contents -> Bound<'py, PyString>: content
 }
 
 #[inline]
-fn chunk(_: Python<'_>, batch: &SharedBatch, number: usize, _: &Record) -> PyResult<Option<Chunk>> {
-    Ok(Some(Chunk::new(batch.clone(), number)))
+fn chunk<'py>(py: Python<'py>, batch: &SharedBatch, number: usize, _: &Record) -> PyResult<Option<Bound<'py, Chunk>>> {
+    spares::chunk(py, batch, number as u32).map(Some)
 }
 
 /// `choices[0].delta.content`, where it is a string.
@@ -141,7 +144,7 @@ fn content<'py>(
     record: &Record,
 ) -> PyResult<Option<Bound<'py, PyString>>> {
     let content = batch.doc(record).content().filter(|content| content.kind() == Type::String);
-    content.map(|content| string(py, content)).transpose()
+    content.map(|content| token(py, content)).transpose()
 }
 
 /// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
@@ -206,6 +209,10 @@ impl Decoder {
         Ok(Self { pipeline: Py::new(py, Drain { pipeline: Pipeline::new(settings), ending: false })? })
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.pipeline)
+    }
+
     /// Takes bytes; iterate the result for the chunks that they complete.
     fn feed(&self, data: &Bound<'_, PyAny>) -> PyResult<Py<Drain>> {
         let py = data.py();
@@ -240,11 +247,19 @@ pub struct Drain {
 
 #[pymethods]
 impl Drain {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.pipeline.traverse(&visit)
+    }
+
+    fn __clear__(&mut self) {
+        self.pipeline.clear();
+    }
+
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Chunk>> {
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, Chunk>>> {
         let (mut drain, py) = (borrow(slf)?, slf.py());
         loop {
             let next = drain.pipeline.next(py, |batch, number, record| chunk(py, batch, number, record))?;
@@ -254,7 +269,7 @@ impl Drain {
             if !drain.ending || drain.pipeline.is_finished() {
                 return Ok(None);
             }
-            drain.pipeline.finish();
+            drain.pipeline.finish(py);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The module `chunkwire._native`: the core's results as Python objects. Conversion only, no decoding.
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
-//! over them; `iterators` are what users iterate, `batches` and `usage` give columns; `convert` and `errors` turn values
-//! and damage into Python's own.
+//! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
+//! users iterate, `batches` and `usage` give columns; `convert` and `errors` turn values and damage into Python's own.
 
 mod batches;
 mod block;
@@ -10,7 +10,10 @@ mod convert;
 mod errors;
 mod events;
 mod iterators;
+mod lock;
 mod pipeline;
+mod spares;
+mod tokens;
 mod usage;
 mod views;
 

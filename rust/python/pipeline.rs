@@ -1,14 +1,18 @@
 //! From blocks to items: the decoder, the blocks that wait for it, and the batch that is being given out.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use super::block::Block;
 use super::convert::{text, to_python};
 use super::errors;
+use super::lock::{AttachedLock, Taken};
+use super::spares::Spares;
 use crate::decoder::{self, MAX_EVENT_BYTES};
 use crate::error::Damage;
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
@@ -26,10 +30,47 @@ impl AsRef<[u8]> for SharedBlock {
 }
 
 /// A batch, shared by the objects that look into it.
-pub type SharedBatch = Arc<Batch<SharedBlock>>;
+pub type SharedBatch = Arc<Shared>;
+
+/// A batch, and those of these objects that can serve again.
+pub struct Shared {
+    batch: Batch<SharedBlock>,
+    spares: AttachedLock<Spares>,
+}
+
+impl Shared {
+    /// A batch whose views are kept for another use if the spares are open.
+    pub fn new(batch: Batch<SharedBlock>, spares: Spares) -> Self {
+        Self { batch, spares: AttachedLock::new(spares) }
+    }
+
+    /// The views that can serve again; None if none are kept, or if somebody is at them.
+    #[inline]
+    pub fn spares(&self, py: Python<'_>) -> Option<Taken<'_, Spares>> {
+        self.spares.take(py).filter(|spares| spares.is_open())
+    }
+
+    /// Keeps no more views.
+    fn close(&self, py: Python<'_>) {
+        let spares = self.spares(py).map(|mut spares| std::mem::take(&mut *spares));
+        // Not under the lock: whatever a user put into a list of choices may go now.
+        drop(spares);
+    }
+}
+
+impl Deref for Shared {
+    type Target = Batch<SharedBlock>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.batch
+    }
+}
 
 /// How many events one batch takes: enough that its cost does not matter, few enough that its nodes stay in cache.
 const BATCH_EVENTS: usize = 128;
+/// A batch of fewer items makes its views anew.
+const WORTH_SPARES: usize = 4;
 /// From this many bytes on decoding them is worth letting other threads run.
 const DETACH_BYTES: usize = 16 << 10;
 
@@ -163,7 +204,7 @@ impl Pipeline {
         let Some(block) = self.waiting.front().cloned() else { return false };
         let mut builder = match self.spent.take().and_then(Arc::into_inner) {
             Some(spent) => {
-                let (builder, block) = spent.into_parts();
+                let (builder, block) = spent.batch.into_parts();
                 if let Some(Block::Owned(memory)) = Arc::into_inner(block.0) {
                     self.spare = Some(memory);
                 }
@@ -171,7 +212,7 @@ impl Pipeline {
             }
             None => Builder::default(),
         };
-        self.spent = self.batch.take();
+        self.spent = self.retire(py);
         let (decoder, at) = (&mut self.decoder, &mut self.at);
         let input = block.as_ref();
         let work = || {
@@ -183,26 +224,51 @@ impl Pipeline {
             self.waiting.pop_front();
             self.at = 0;
         }
-        self.give(builder, block);
+        self.give(py, builder, block);
         true
     }
 
-    fn give(&mut self, builder: Builder, block: SharedBlock) {
-        self.batch = None;
+    fn give(&mut self, py: Python<'_>, builder: Builder, block: SharedBlock) {
+        self.retire(py);
         if !builder.is_empty() {
-            self.batch = Some(Arc::new(builder.build(block)));
+            let batch = builder.build(block);
+            let spares = if batch.items().len() >= WORTH_SPARES { Spares::open() } else { Spares::default() };
+            self.batch = Some(Arc::new(Shared::new(batch, spares)));
             self.next_item = 0;
         }
     }
 
+    /// Lets go of the batch that was given out.
+    fn retire(&mut self, py: Python<'_>) -> Option<SharedBatch> {
+        let batch = self.batch.take();
+        if let Some(batch) = &batch {
+            batch.close(py);
+        }
+        batch
+    }
+
+    /// For Python's collector of cycles.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // SAFETY: Python's collector runs on a thread that is attached, and nothing of Python is called.
+        let py = unsafe { Python::assume_attached() };
+        let spares = self.batch.as_ref().and_then(|batch| batch.spares(py));
+        spares.map_or(Ok(()), |spares| spares.traverse(visit))
+    }
+
+    /// Drops what may be part of a cycle.
+    pub fn clear(&mut self) {
+        // (When the interpreter goes, so does all that it has.)
+        Python::try_attach(|py| self.retire(py));
+    }
+
     /// Tells the end of the source; call `next` until it gives None before.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, py: Python<'_>) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
         let mut builder = Builder::default();
         self.decoder.finish(&mut builder);
-        self.give(builder, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
+        self.give(py, builder, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
     }
 
     /// Counts a compressed source that breaks off, and gives the error to raise.
@@ -238,5 +304,11 @@ impl Pipeline {
             }
             Item::Chunk(_) => unreachable!("a chunk is no error"),
         }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

@@ -1,6 +1,8 @@
 //! Lazy views: Python objects that point into a batch and read it when they are asked.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::PyClass;
 use pyo3::exceptions::{PyAttributeError, PyValueError};
@@ -11,7 +13,9 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::block::Block;
 use super::convert::to_python;
-use super::pipeline::{SharedBatch, SharedBlock};
+use super::pipeline::{Shared, SharedBatch, SharedBlock};
+use super::spares::{self, Spares};
+use super::tokens::token;
 use crate::chunk::shape::Template;
 use crate::chunk::{self, Doc, Key, Type, Value};
 use crate::decoder::{Found, Sink};
@@ -21,11 +25,12 @@ use crate::record::{Builder, Item, Record};
 use crate::source::Buffer;
 
 /// An object of a batch's document.
-#[derive(Clone)]
 pub struct View {
     batch: SharedBatch,
-    item: u32,
-    node: u32,
+    /// The number of the chunk in the batch, and of the object's node in the chunk. They change when the view serves
+    /// again: see [`Spares`].
+    item: AtomicU32,
+    node: AtomicU32,
 }
 
 /// What the value of a field becomes.
@@ -41,8 +46,20 @@ enum Field {
 use Field::{Many, One, Plain};
 
 impl View {
+    /// A view of the object with this node number, in the chunk with this number.
+    pub fn new(batch: &SharedBatch, item: u32, node: u32) -> Self {
+        Self { batch: batch.clone(), item: item.into(), node: node.into() }
+    }
+
+    /// Makes it a view of another object of the same batch. Nobody but the caller may hold it.
+    #[inline]
+    pub fn point_at(&self, item: u32, node: u32) {
+        self.item.store(item, Relaxed);
+        self.node.store(node, Relaxed);
+    }
+
     fn record(&self) -> &Record {
-        match &self.batch.items()[self.item as usize] {
+        match &self.batch.items()[self.item.load(Relaxed) as usize] {
             Item::Chunk(record) => record,
             _ => unreachable!("views are made of chunks alone"),
         }
@@ -55,7 +72,7 @@ impl View {
 
     #[inline]
     fn value(&self) -> Value<'_> {
-        self.doc().value(self.node as usize)
+        self.doc().value(self.node.load(Relaxed) as usize)
     }
 
     #[inline]
@@ -69,12 +86,18 @@ impl View {
     #[inline]
     fn convert<'py>(&self, py: Python<'py>, value: Value<'_>, field: Field) -> PyResult<Bound<'py, PyAny>> {
         match field {
-            One(kind) if value.kind() == Type::Object => kind.view(py, self.at(value)),
+            One(kind) if value.kind() == Type::Object => {
+                spares::view(py, &self.batch, self.item.load(Relaxed), value.number() as u32, kind)
+            }
             Many(kind) if value.kind() == Type::Array => {
                 let mut items = value.items();
                 let (first, second) = (items.next(), items.next());
-                // Nearly every list has one element: that one is made at its size.
+                // Nearly every list has one element, most often the choice.
                 if let (Some(only), None) = (first, second) {
+                    if matches!(kind, Kind::Choice) && only.kind() == Type::Object {
+                        let (item, node) = (self.item.load(Relaxed), only.number() as u32);
+                        return spares::only_choice(py, &self.batch, item, node);
+                    }
                     return Ok(PyList::new(py, [self.convert(py, only, One(kind))?])?.into_any());
                 }
                 let list = PyList::empty(py);
@@ -87,12 +110,12 @@ impl View {
         }
     }
 
-    fn at(&self, value: Value<'_>) -> Self {
-        Self { batch: self.batch.clone(), item: self.item, node: value.number() as u32 }
-    }
-
     fn content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.doc().content().map_or_else(|| Ok(py.None().into_bound(py)), |content| to_python(py, content))
+        match self.doc().content() {
+            Some(content) if content.kind() == Type::String => Ok(token(py, content)?.into_any()),
+            Some(content) => to_python(py, content),
+            None => Ok(py.None().into_bound(py)),
+        }
     }
 
     /// A field of any name, known or not.
@@ -123,8 +146,14 @@ impl View {
 
     /// The view's JSON as sent; for a whole chunk, with the bytes that were no UTF-8.
     fn raw(&self) -> &[u8] {
-        if self.node == 0 { self.batch.raw(self.record()) } else { self.value().raw() }
+        if self.node.load(Relaxed) == 0 { self.batch.raw(self.record()) } else { self.value().raw() }
     }
+}
+
+/// What all views are.
+pub trait Looks: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync + Into<PyClassInitializer<Self>> {
+    fn new(view: View) -> Self;
+    fn view(&self) -> &View;
 }
 
 /// The constants of a template as Python objects, by node; made when they are asked for.
@@ -136,6 +165,7 @@ struct Constants(Box<[PyOnceLock<Py<PyAny>>]>);
 fn scalar<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>> {
     match (value.kind(), value.template()) {
         (Type::String | Type::Int | Type::Float, Some(template)) => constant(py, template, value),
+        (Type::String, None) => Ok(token(py, value)?.into_any()),
         _ => to_python(py, value),
     }
 }
@@ -168,10 +198,11 @@ macro_rules! views {
     )*) => {
         /// Which view.
         #[derive(Clone, Copy)]
-        enum Kind { $($name),* }
+        pub enum Kind { $($name),* }
 
         impl Kind {
-            fn view(self, py: Python<'_>, view: View) -> PyResult<Bound<'_, PyAny>> {
+            /// A new object.
+            pub fn view(self, py: Python<'_>, view: View) -> PyResult<Bound<'_, PyAny>> {
                 match self { $(Self::$name => Ok(Bound::new(py, $name(view))?.into_any())),* }
             }
 
@@ -184,6 +215,18 @@ macro_rules! views {
             $(#[doc = $doc])*
             #[pyclass(module = "chunkwire._native", frozen)]
             pub struct $name(View);
+
+            impl Looks for $name {
+                #[inline]
+                fn new(view: View) -> Self {
+                    Self(view)
+                }
+
+                #[inline]
+                fn view(&self) -> &View {
+                    &self.0
+                }
+            }
 
             #[pymethods]
             impl $name {
@@ -335,14 +378,6 @@ views! {
     }
 }
 
-impl Chunk {
-    /// The chunk of this item, which has to be one.
-    #[inline]
-    pub fn new(batch: SharedBatch, item: usize) -> Self {
-        Self(View { batch, item: item as u32, node: 0 })
-    }
-}
-
 /// The view that was pickled: `raw` is its JSON as sent, `offset` that of its event.
 #[pyfunction]
 pub fn restore<'py>(py: Python<'py>, name: &str, raw: &[u8], offset: u64) -> PyResult<Bound<'py, PyAny>> {
@@ -358,6 +393,6 @@ pub fn restore<'py>(py: Python<'py>, name: &str, raw: &[u8], offset: u64) -> PyR
     let place = Place { offset, line: 0, event: 0 };
     let raw = decoded.invalid_at.map(|_| raw);
     builder.chunk(Found { place, text, at: None, raw, first_node: 0 });
-    let batch = Arc::new(builder.build(SharedBlock(Arc::new(Block::Owned(Buffer::default())))));
-    kind.view(py, View { batch, item: 0, node: 0 })
+    let batch = Shared::new(builder.build(SharedBlock(Arc::new(Block::Owned(Buffer::default())))), Spares::default());
+    kind.view(py, View::new(&Arc::new(batch), 0, 0))
 }
