@@ -38,7 +38,7 @@ pub fn usage<'py>(
     if let Feed::File(blocks) = feed {
         if threads < 2 || blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0) {
             feed = Feed::File(blocks);
-        } else if let Some(result) = by_threads(py, *blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES))? {
+        } else if let Some(result) = by_threads(py, blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES))? {
             return Ok(result);
         } else {
             feed = Feed::new(source)?;
@@ -83,7 +83,7 @@ type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
 /// The same by several threads; None if the file cannot be split.
 fn by_threads<'py>(
     py: Python<'py>,
-    blocks: Blocks,
+    blocks: Box<Blocks>,
     settings: &Settings,
     threads: usize,
     part_bytes: usize,

@@ -22,7 +22,6 @@ enum Entry {
 }
 
 /// A sink that keeps what matters to streams.
-#[derive(Default)]
 pub(super) struct Digest {
     builder: Builder,
     items: usize,
@@ -37,6 +36,11 @@ pub(super) struct Digested<B> {
 }
 
 impl Digest {
+    /// Nothing yet; `builder` is an empty one, with memory to use.
+    pub fn new(builder: Builder) -> Self {
+        Self { builder, items: 0, entries: Vec::new(), last: None }
+    }
+
     fn push_chunk(&mut self, place: Place) {
         self.entries.push(Entry::Chunk { item: self.items, place, more: 0 });
         self.items += 1;
@@ -94,8 +98,8 @@ impl Sink for Digest {
 
 impl<B: AsRef<[u8]>> Digested<B> {
     /// Tells the tracker what was found; `global` gives the place in the source for one in the part. Gives the bytes
-    /// back.
-    pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> B {
+    /// back, and a builder for the next digest.
+    pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> (B, Builder) {
         for entry in &self.entries {
             match entry {
                 Entry::Chunk { item, place, more } => {
@@ -110,6 +114,7 @@ impl<B: AsRef<[u8]>> Digested<B> {
                 }
             }
         }
-        self.batch.into_parts().1
+        let (builder, block) = self.batch.into_parts();
+        (block, builder)
     }
 }

@@ -1,13 +1,14 @@
 //! The scan room: a file in, its streams and counts out, by several threads.
 //!
-//! Whoever has nothing to do takes the next part of the file, which ends where an event ends, decodes it and digests what
-//! it says about streams. The digests are told to one [`Tracker`] in the order of the file, so the result is that of one
-//! thread, whatever crosses from part to part. Reading is part of the work: while one thread reads, others decode.
+//! Whoever has nothing to do takes the next part of the file, which ends where an event ends, reads and decodes it and
+//! digests what it says about streams. The digests are told to one [`Tracker`] in the order of the file, so the result is
+//! that of one thread, whatever crosses from part to part.
 //!
 //! No thread is far ahead of the others, so memory stays flat. A source in which no event ends for long is not for this:
 //! [`Outcome::NoParts`] says so, and one thread has to read it from the start.
 
 mod digest;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,20 +17,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use digest::{Digest, Digested};
-use memchr::memmem;
+use parts::{Claim, Part, Parts};
 
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
 use crate::error::{Damage, Place};
+use crate::record::Builder;
 use crate::source::{Blocks, Buffer};
 use crate::stream::{Streams, Tracker};
 
-/// How many bytes a part has at least: enough that its cost does not matter, so few that the cache has them still.
-pub const PART_BYTES: usize = 1 << 18;
-/// If so many bytes hold no end of an event, they are not split.
-const LONGEST_PART: usize = 8 << 20;
-/// Where in the end of a part the end of an event is looked for first.
-const NEAR: usize = 1 << 14;
+/// How many bytes a part has, about: enough that its cost does not matter, so few that the cache has them still.
+pub const PART_BYTES: usize = 1 << 20;
 
 /// How a scan ended.
 pub enum Outcome {
@@ -50,25 +48,20 @@ struct Shared {
     options: Options,
     part_bytes: usize,
     ahead: usize,
-    reading: Mutex<Reading>,
+    parts: Parts,
     merging: Mutex<Merging>,
     merged: Condvar,
     stop: AtomicBool,
 }
 
-/// What is left of the file.
-struct Reading {
-    blocks: Blocks,
-    /// What was read behind the last part.
-    rest: Buffer,
-    spares: Vec<Buffer>,
-    next: usize,
-    ended: bool,
-}
-
 /// The parts that were told to the tracker, and those that wait for one before them.
 struct Merging {
+    /// The next part to be read, if there is one: its number, and behind which byte it begins.
+    claim: Option<Claim>,
+    /// The next part to be told.
     next: usize,
+    /// The number of the last part, when that is known.
+    last: usize,
     waiting: BTreeMap<usize, Decoded>,
     tracker: Tracker,
     stats: Stats,
@@ -76,20 +69,13 @@ struct Merging {
     lines: u64,
     nature: Nature,
     failure: Option<Failure>,
-    spares: Vec<Buffer>,
+    /// Memory of parts that were told.
+    spares: Vec<(Buffer, Builder)>,
 }
 
 enum Failure {
     Io(io::Error),
     NoParts,
-}
-
-struct Part {
-    number: usize,
-    buffer: Buffer,
-    is_last: bool,
-    /// A compressed source broke off behind it, and why.
-    broken: Option<String>,
 }
 
 struct Decoded {
@@ -138,10 +124,11 @@ impl Scan {
     /// Begins to read with `threads` threads, of which the caller is one: it has to call [`Scan::work`] until that says
     /// that nothing is left.
     #[must_use]
-    pub fn new(blocks: Blocks, options: Options, threads: usize, part_bytes: usize) -> Self {
-        let reading = Reading { blocks, rest: Buffer::default(), spares: Vec::new(), next: 0, ended: false };
+    pub fn new(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
         let merging = Merging {
+            claim: Some(Claim::default()),
             next: 0,
+            last: usize::MAX,
             waiting: BTreeMap::new(),
             tracker: Tracker::default(),
             stats: Stats::default(),
@@ -154,7 +141,7 @@ impl Scan {
             options,
             part_bytes,
             ahead: 2 * threads + 2,
-            reading: Mutex::new(reading),
+            parts: Parts::new(blocks),
             merging: Mutex::new(merging),
             merged: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -242,8 +229,8 @@ impl Shared {
         }
         let _end = EndOnPanic(self);
         match self.take() {
-            Ok(Some(part)) => {
-                let (number, decoded) = self.decode(part, shapes);
+            Ok(Some((number, part, digest))) => {
+                let decoded = self.decode(number, part, digest, shapes);
                 self.merge(number, decoded);
                 true
             }
@@ -256,29 +243,39 @@ impl Shared {
         }
     }
 
-    /// The next part, when it is time for it.
-    fn take(&self) -> Result<Option<Part>, Failure> {
-        let mut reading = lock(&self.reading);
-        if reading.ended {
-            return Ok(None);
-        }
+    /// The number of the next part, what it holds, and where its digest goes, when it is time for it.
+    fn take(&self) -> Result<Option<(usize, Part, Digest)>, Failure> {
+        // A source that is read in turn is held from the claim on, so that its parts are read in the order of their numbers.
+        let source = self.parts.enter();
         let mut merging = lock(&self.merging);
-        while reading.next >= merging.next + self.ahead {
+        let claim = loop {
+            let Some(claim) = merging.claim else { return Ok(None) };
             if self.stop.load(Relaxed) {
                 return Ok(None);
             }
+            if claim.number < merging.next + self.ahead {
+                break claim;
+            }
             merging = self.merged.wait(merging).unwrap_or_else(PoisonError::into_inner);
-        }
-        reading.spares.append(&mut merging.spares);
+        };
+        merging.claim = Some(claim.next(self.part_bytes));
+        let (spare, builder) = merging.spares.pop().unwrap_or_default();
         drop(merging);
-        reading.part(self.part_bytes).map(Some)
+        let part = source.part(claim.at, self.part_bytes, spare)?;
+        let mut merging = lock(&self.merging);
+        if part.is_last {
+            merging.last = merging.last.min(claim.number);
+            merging.claim = None;
+        } else if let Some(next) = &mut merging.claim {
+            next.at = next.at.max(part.end);
+        }
+        Ok(Some((claim.number, part, Digest::new(builder))))
     }
 
-    fn decode(&self, part: Part, shapes: &mut Option<Box<Shapes>>) -> (usize, Decoded) {
-        let Part { number, buffer, is_last, broken } = part;
+    fn decode(&self, number: usize, part: Part, mut digest: Digest, shapes: &mut Option<Box<Shapes>>) -> Decoded {
+        let Part { buffer, is_last, broken, .. } = part;
         let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
         decoder.set_shapes(shapes.take());
-        let mut digest = Digest::default();
         let (input, mut at) = (&*buffer, 0);
         while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
         if let Some(reason) = broken {
@@ -289,17 +286,20 @@ impl Shared {
         }
         *shapes = decoder.take_shapes();
         let (stats, lines, nature) = (decoder.stats(), decoder.lines(), Nature::of(&decoder));
-        (number, Decoded { digest: digest.build(buffer), stats, lines, nature })
+        Decoded { digest: digest.build(buffer), stats, lines, nature }
     }
 
     /// Tells the tracker this part, if it is its turn, and those that waited for it.
     fn merge(&self, number: usize, decoded: Decoded) {
         let mut merging = lock(&self.merging);
         merging.waiting.insert(number, decoded);
-        while let Some(decoded) = {
-            let next = merging.next;
-            merging.waiting.remove(&next)
-        } {
+        // (Behind the last part there can be others, of a file that grew meanwhile.)
+        while merging.next <= merging.last
+            && let Some(decoded) = {
+                let next = merging.next;
+                merging.waiting.remove(&next)
+            }
+        {
             merging.add(decoded);
         }
         drop(merging);
@@ -315,8 +315,8 @@ impl Merging {
             0 => Place { offset: place.offset + offset, ..place },
             line => Place { offset: place.offset + offset, line: line + lines, event: place.event + events },
         };
-        let buffer = decoded.digest.tell(&mut self.tracker, global);
-        self.spares.push(buffer);
+        let spare = decoded.digest.tell(&mut self.tracker, global);
+        self.spares.push(spare);
         self.stats.append(decoded.stats, global);
         self.lines += decoded.lines;
         self.nature = self.nature.and(decoded.nature);
@@ -324,60 +324,31 @@ impl Merging {
     }
 }
 
-impl Reading {
-    fn part(&mut self, part_bytes: usize) -> Result<Part, Failure> {
-        let mut buffer = std::mem::take(&mut self.rest);
-        let room = part_bytes.max(1 << 12);
-        let (mut broken, mut ended) = (None, false);
-        let end = loop {
-            if buffer.len() >= part_bytes
-                && let Some(end) = end_of_event(&buffer, part_bytes)
-            {
-                break end;
-            }
-            if buffer.len() > part_bytes.max(LONGEST_PART) {
-                return Err(Failure::NoParts);
-            }
-            buffer.grow(room);
-            match self.blocks.read(buffer.room(room)) {
-                Ok(0) => ended = true,
-                Ok(more) => buffer.fill(more),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error().is_none() => {
-                    broken = Some(error.to_string());
-                    ended = true;
-                }
-                Err(error) => return Err(Failure::Io(error)),
-            }
-            if ended {
-                break buffer.len();
-            }
-        };
-        self.rest = self.spares.pop().unwrap_or_default();
-        self.rest.begin(&buffer[end..], room);
-        buffer.truncate(end);
-        self.ended = ended;
-        self.next += 1;
-        Ok(Part { number: self.next - 1, buffer, is_last: ended, broken })
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The end of an event, behind its blank line, at or behind `least`; the last one if the bytes are about as many, else
-/// the first.
-fn end_of_event(bytes: &[u8], least: usize) -> Option<usize> {
-    // A blank line ended by LF or CRLF behind a line that LF ends. Others (CR alone) are not looked for.
-    let ends: [(&[u8], usize); 2] = [(b"\n\n", 2), (b"\n\r\n", 3)];
-    if bytes.len() > 2 * least {
-        let from = least.saturating_sub(2);
-        return ends.iter().filter_map(|(end, length)| Some(from + memmem::find(&bytes[from..], end)? + length)).min();
-    }
-    let near = bytes.len().saturating_sub(NEAR);
-    for from in [near, 0] {
-        for (end, length) in ends {
-            if let Some(place) = memmem::rfind(&bytes[from..], end) {
-                return Some(from + place + length);
-            }
+    #[test]
+    fn what_is_written_behind_the_end_meanwhile_is_not_read() {
+        let path = std::env::temp_dir().join(format!("chunkwire-grown-{}", std::process::id()));
+        let log = "data: {\"id\":\"a\",\"choices\":[]}\n\n".repeat(10);
+        for end in [log.len(), log.len() - 1, log.len() - 10] {
+            std::fs::write(&path, &log[..end]).expect("a file can be written");
+            let scan = Scan::new(Box::new(Blocks::open(&path).expect("it is there")), Options::default(), 1, 1 << 10);
+            let shared = &scan.shared;
+            // Another thread has claimed the part behind before this one saw the end.
+            let (number, part, digest) = shared.take().ok().flatten().expect("a part");
+            assert!(part.is_last);
+            lock(&shared.merging).claim = Some(Claim { number: 1, at: 1 << 10 });
+            std::fs::write(&path, log.repeat(20)).expect("a file can be written");
+            let (behind, other, unused) = shared.take().ok().flatten().expect("another part");
+            assert!(!other.buffer.is_empty());
+            shared.merge(behind, shared.decode(behind, other, unused, &mut None));
+            shared.merge(number, shared.decode(number, part, digest, &mut None));
+            let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
+            assert_eq!(done.1.bytes, end as u64);
+            assert_eq!((done.1.chunks, done.1.damaged), if end + 2 > log.len() { (10, 0) } else { (9, 1) });
         }
+        let _ = std::fs::remove_file(path);
     }
-    None
 }

@@ -46,6 +46,11 @@ impl Buffer {
         self.end = (self.end + length).min(self.memory.len());
     }
 
+    /// Drops so many bytes at the front.
+    pub fn skip(&mut self, length: usize) {
+        self.start = (self.start + length).min(self.end);
+    }
+
     /// Drops what stands behind `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.end = self.end.min(self.start + length);

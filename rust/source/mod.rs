@@ -5,6 +5,7 @@
 mod ahead;
 mod buffer;
 mod gzip;
+mod positioned;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 
 pub use ahead::Ahead;
 pub use buffer::Buffer;
+pub use positioned::Positioned;
 
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
@@ -27,9 +29,27 @@ const LARGE_COMPRESSED_FILE: u64 = 1 << 16;
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
+/// The bytes of a file: those that `open` looked at, and the rest.
+type Whole = io::Chain<io::Cursor<Vec<u8>>, File>;
+
+/// Where decompressed bytes come from.
+enum Reader {
+    Plain(Whole),
+    Packed(Box<dyn Read + Send + Sync>),
+}
+
+impl Read for Reader {
+    fn read(&mut self, memory: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(reader) => reader.read(memory),
+            Self::Packed(reader) => reader.read(memory),
+        }
+    }
+}
+
 /// A file's bytes, decompressed where its first bytes say gzip or zstd.
 pub struct Blocks {
-    reader: Box<dyn Read + Send + Sync>,
+    reader: Reader,
     /// The size of the file on disk.
     pub size: u64,
     /// May another thread read it? (It is a file that is read without waiting, no pipe or the like.)
@@ -62,12 +82,12 @@ impl Blocks {
         let head_length = head.len();
         let whole = io::Cursor::new(head).chain(file);
         let left = (metadata.is_file() && !gzip && !zstd).then_some(metadata.len());
-        let reader: Box<dyn Read + Send + Sync> = if gzip {
-            Box::new(gzip::Members::new(io::BufReader::with_capacity(1 << 16, whole)))
+        let reader = if gzip {
+            Reader::Packed(Box::new(gzip::Members::new(io::BufReader::with_capacity(1 << 16, whole))))
         } else if zstd {
-            Box::new(zstd::stream::read::Decoder::new(whole)?)
+            Reader::Packed(Box::new(zstd::stream::read::Decoder::new(whole)?))
         } else {
-            Box::new(whole)
+            Reader::Plain(whole)
         };
         Ok(Self {
             reader,
@@ -133,6 +153,23 @@ impl Blocks {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.left.is_some()
+    }
+
+    /// The file itself, to be read at any place, if it is a plain one; from its start, whatever was read.
+    ///
+    /// # Errors
+    ///
+    /// Gives itself back if it is compressed, or not of a known size.
+    pub fn into_positioned(mut self: Box<Self>) -> Result<Positioned, Box<Self>> {
+        match self.reader {
+            Reader::Plain(whole) if self.left.is_some() && Positioned::IS_THERE => {
+                Ok(Positioned::new(whole.into_inner().1))
+            }
+            reader => {
+                self.reader = reader;
+                Err(self)
+            }
+        }
     }
 
     /// Takes the memory of a block back, for the next.

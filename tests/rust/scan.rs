@@ -35,7 +35,8 @@ fn whole(source: &[u8]) -> (Streams, Stats) {
 /// The outcome, and how many parts the caller's thread took; alone it takes all.
 fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcome, usize) {
     let file = Temporary::new(name, source);
-    let mut scan = Scan::new(Blocks::open(&file.0).expect("it is there"), Options::default(), threads, part_bytes);
+    let blocks = Box::new(Blocks::open(&file.0).expect("it is there"));
+    let mut scan = Scan::new(blocks, Options::default(), threads, part_bytes);
     let mut parts = 0;
     while scan.work() {
         parts += 1;
