@@ -9,7 +9,8 @@
 //!              events)                                          input)           counts)
 //! ```
 //!
-//! `scan` takes a file that whole way with several threads; `columns` makes columns of records. Words: an *event* is
+//! `reported` reads what servers say of cost and times, for `stream` and `usage`; `scan` takes a file that whole way
+//! with several threads; `columns` makes columns of records. Words: an *event* is
 //! what a blank line ends; a *chunk* is an event's data that is a `chat.completion.chunk`; a *stream* is all chunks of
 //! one response; a *record* is where a chunk's parts stand in a *batch*; *damage* is what is wrong in a source, with
 //! its place. `error` holds the vocabulary of damage; `python` binds it all to Python.
@@ -34,6 +35,7 @@ pub mod decoder;
 pub mod error;
 pub mod event;
 pub mod record;
+pub mod reported;
 pub mod scan;
 pub mod source;
 pub mod stream;

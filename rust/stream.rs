@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::chunk::{self, Doc, Key, Node, Type, Value};
+use crate::chunk::{Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
+use crate::reported::{Times, cost_beside_usage};
 
 /// At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 const MAX_OPEN: usize = 4096;
@@ -103,6 +104,8 @@ pub struct Row {
     pub usage: Option<(Vec<u8>, Place)>,
     /// The last cost that was sent outside a usage object; NaN if none was.
     pub cost: f64,
+    /// The last times that were sent outside a usage object.
+    pub times: Times,
     finish_index: u64,
     /// Choice indexes seen, and finished, as bits; 63 stands for all that are larger.
     seen: u64,
@@ -128,6 +131,7 @@ impl Row {
             finish_reason: -1,
             usage: None,
             cost: f64::NAN,
+            times: Times::default(),
             finish_index: u64::MAX,
             seen: 0,
             finished: 0,
@@ -186,6 +190,7 @@ impl Row {
         if !later.cost.is_nan() {
             self.cost = later.cost;
         }
+        self.times = later.times.or(self.times);
         self.seen |= later.seen;
         self.finished |= later.finished;
         self.done |= later.done;
@@ -209,6 +214,7 @@ pub struct Streams {
 
 /// The members of a chunk that say to which stream it belongs, and what it adds to it.
 struct Members<'a> {
+    root: Value<'a>,
     id: Option<Value<'a>>,
     model: Option<Value<'a>>,
     created: Option<Value<'a>>,
@@ -232,7 +238,7 @@ impl<'a> Members<'a> {
             Key::Cost,
             Key::Error,
         ]);
-        Self { id, model, created, choices, usage, x_groq, cost, error }
+        Self { root, id, model, created, choices, usage, x_groq, cost, error }
     }
 
     fn choices(&self) -> impl Iterator<Item = Value<'a>> {
@@ -529,7 +535,7 @@ impl Tracker {
         }
     }
 
-    /// Takes what a chunk says of usage and cost.
+    /// Takes what a chunk says of usage, cost and times.
     fn report(&mut self, row: usize, members: &Members<'_>, place: Place) {
         let row = &mut self.rows[row];
         if let Some(usage) = members.usage
@@ -554,6 +560,7 @@ impl Tracker {
         if let Some(cost) = members.cost.and_then(cost_beside_usage) {
             row.cost = cost;
         }
+        row.times = Times::beside_usage(members.root).or(row.times);
     }
 }
 
@@ -562,29 +569,6 @@ fn begins_a_message(members: &Members<'_>) -> bool {
     members.choices.into_iter().flat_map(Value::items).any(|choice| {
         choice.get(Key::Delta).and_then(|delta| delta.get(Key::Role)).and_then(Value::non_empty).is_some()
     })
-}
-
-/// A cost: a finite number, or an object with one as `total_cost` (Perplexity) or `usd` (Venice).
-#[must_use]
-pub fn cost_of(value: Value<'_>) -> Option<f64> {
-    let finite = |value: Value<'_>| value.number_value().filter(|cost| cost.is_finite());
-    match value.kind() {
-        Type::Object => [Key::TotalCost, Key::Usd].into_iter().find_map(|key| finite(value.get(key)?)),
-        _ => finite(value),
-    }
-}
-
-/// A cost that stands beside usage, where it may also be a number in a string (OpenCode Zen).
-fn cost_beside_usage(value: Value<'_>) -> Option<f64> {
-    if value.kind() != Type::String {
-        return cost_of(value);
-    }
-    let text = value.bytes();
-    let mut nodes = Vec::new();
-    chunk::parse(&text, text.len(), 0, &mut nodes).ok()?;
-    let number = Doc::new(&text, &nodes).root();
-    let is_decimal = matches!(number.kind(), Type::Int | Type::Float) && number.text().len() == text.len();
-    cost_of(number).filter(|_| is_decimal)
 }
 
 impl Sink for Tracker {

@@ -4,7 +4,8 @@
 
 use crate::chunk::{self, Doc, Key, Value};
 use crate::error::{Damage, Kind, Place};
-use crate::stream::{Categories, Streams, cost_of};
+use crate::reported::{Times, cost_in_usage, estimated_cost};
+use crate::stream::{Categories, Streams};
 
 /// How many token columns there are.
 pub const TOKEN_COLUMNS: usize = 10;
@@ -23,10 +24,21 @@ pub const TOKENS: [TokenColumn; TOKEN_COLUMNS] = [
     TokenColumn { name: "prompt_tokens", paths: &[&[Key::PromptTokens]] },
     TokenColumn { name: "completion_tokens", paths: &[&[Key::CompletionTokens]] },
     TokenColumn { name: "total_tokens", paths: &[&[Key::TotalTokens]] },
-    // DeepSeek calls it prompt_cache_hit_tokens.
-    TokenColumn { name: "cached_tokens", paths: &[&[Prompt, Key::CachedTokens], &[Key::PromptCacheHitTokens]] },
-    TokenColumn { name: "cache_write_tokens", paths: &[&[Prompt, Key::CacheWriteTokens]] },
-    TokenColumn { name: "reasoning_tokens", paths: &[&[Completion, Key::ReasoningTokens]] },
+    TokenColumn {
+        name: "cached_tokens",
+        paths: &[
+            &[Prompt, Key::CachedTokens],
+            &[Key::PromptCacheHitTokens], // DeepSeek
+            &[Key::CacheReadInputTokens], // Anthropic's name: Databricks, Venice, Vercel
+            &[Key::CachedTokens],         // Together
+            &[Key::NumCachedTokens],      // Mistral
+        ],
+    },
+    TokenColumn {
+        name: "cache_write_tokens",
+        paths: &[&[Prompt, Key::CacheWriteTokens], &[Key::CacheCreationInputTokens]],
+    },
+    TokenColumn { name: "reasoning_tokens", paths: &[&[Completion, Key::ReasoningTokens], &[Key::ReasoningTokens]] },
     TokenColumn { name: "audio_prompt_tokens", paths: &[&[Prompt, Key::AudioTokens]] },
     TokenColumn { name: "audio_completion_tokens", paths: &[&[Completion, Key::AudioTokens]] },
     TokenColumn { name: "accepted_prediction_tokens", paths: &[&[Completion, Key::AcceptedPredictionTokens]] },
@@ -88,6 +100,14 @@ pub struct Columns {
     pub reported: Vec<u8>,
     /// The server's own cost, NaN where it sent none.
     pub cost: Vec<f64>,
+    /// Seconds until the first token, as the server measured them, NaN where it sent none.
+    pub time_to_first_token: Vec<f64>,
+    /// Seconds from there to the last token, as the server measured them, NaN where it sent none.
+    pub generation_time: Vec<f64>,
+    /// The usage objects as they were sent, one behind the other; nothing where none was reported.
+    pub usage: Vec<u8>,
+    /// Where each of them ends.
+    pub usage_end: Vec<i64>,
     /// Unix seconds, 0 where unknown.
     pub created: Vec<i64>,
     /// How many chunks.
@@ -121,7 +141,6 @@ impl Columns {
             columns.chunks.push(row.chunks.try_into().unwrap_or(i64::MAX));
             columns.offset.push(row.offset.try_into().unwrap_or(i64::MAX));
             columns.id.push(row.id);
-            let mut cost = None;
             nodes.clear();
             let place = row.usage.as_ref().map(|(_, place)| *place).unwrap_or_default();
             // The bytes are those of a value that was parsed before; nothing can be wrong with them.
@@ -129,10 +148,13 @@ impl Columns {
             let usage = usage.map(|(raw, _)| Doc::new(raw, &nodes).root());
             columns.reported.push(u8::from(usage.is_some()));
             columns.push_tokens(usage, place);
-            if let Some(usage) = usage {
-                cost = usage.get(Key::Cost).and_then(cost_of);
-            }
-            columns.cost.push(cost.unwrap_or(row.cost));
+            let cost = usage.and_then(cost_in_usage).or((!row.cost.is_nan()).then_some(row.cost));
+            columns.cost.push(cost.or_else(|| usage.and_then(estimated_cost)).unwrap_or(f64::NAN));
+            let times = usage.map_or(row.times, |usage| Times::in_usage(usage).or(row.times));
+            columns.time_to_first_token.push(times.to_first_token.unwrap_or(f64::NAN));
+            columns.generation_time.push(times.generation.unwrap_or(f64::NAN));
+            columns.usage.extend_from_slice(usage.map_or(b"", Value::text));
+            columns.usage_end.push(columns.usage.len() as i64);
         }
         columns
     }

@@ -138,9 +138,26 @@ class Writer:
         known["prompt_tokens_details"] = self.counts("cached_tokens cache_write_tokens audio_tokens")
         rest = "reasoning_tokens audio_tokens accepted_prediction_tokens rejected_prediction_tokens"
         known["completion_tokens_details"] = self.counts(rest)
-        known["prompt_cache_hit_tokens"] = self.count
+        for name in (
+            *("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens", "num_cached_tokens"),
+            *("cache_creation_input_tokens", "reasoning_tokens"),
+        ):
+            if self.one_in(3):
+                known[name] = self.count
+        for name in (
+            *("prompt_time", "queue_time", "completion_time", "total_prompt_time_sec", "total_completion_time_sec"),
+            *("time_to_first_token_ms", "cost_in_usd_ticks", "estimated_cost"),
+        ):
+            if self.one_in(4):
+                known[name] = self.time
         known["cost"] = lambda: self.pick(["0.5", "3", "null", '{"total_cost":0.25}', '{"usd":1.5}', "{}", "[1]"])
         return self.members(known, missing=3)
+
+    def time(self) -> str:
+        return str(self.pick(["0", "0.25", "125", "12.5", "-1", "1e308", "1e999", "null", '"1"', "true", "{}"]))
+
+    def times(self, names: str) -> Callable[[], str]:
+        return lambda: self.pick([self.members(dict.fromkeys(names.split(), self.time)), "null", "5", '"x"', "[]"])
 
     def tokens(self) -> str:
         known = {"token": self.string, "logprob": self.value, "bytes": self.value, "top_logprobs": self.value}
@@ -185,6 +202,12 @@ class Writer:
         if self.one_in(5):
             known["x_groq"] = lambda: self.members({"usage": self.usage})
             known["cost"] = lambda: self.pick(["null", '{"usd":0.5}', '"0.125"', "2", '{"total_cost":3}'])
+        if self.one_in(5):
+            known["timings"] = self.times("prompt_ms predicted_ms")
+            known["time_info"] = self.times("queue_time prompt_time completion_time")
+        if self.one_in(5):
+            known["metrics"] = self.times("time_to_first_token_ms generation_time_ms")
+            known["sla_metrics"] = self.times("ttft_ms")
         if self.one_in(20):
             known["error"] = self.value
         return self.members(known, missing=20)

@@ -276,7 +276,9 @@ class Hostile:
 
     def add(self) -> list[str]:
         def change(members: list[list[str]]) -> None:
-            name = self.pick(["error", "usage", "cost", "id", "x_groq", "choices", "x", "", "object", "content"])
+            name = self.pick(
+                ["error", "usage", "cost", "timings", "id", "x_groq", "choices", "x", "", "object", "content"]
+            )
             value = self.pick(
                 ['"x"', "null", "{}", "[]", "1", '{"total_tokens":5}', '[{"index":1}]', self.writer.value()]
             )

@@ -18,15 +18,44 @@ PLACES = {
     "prompt_tokens": ["prompt_tokens"],
     "completion_tokens": ["completion_tokens"],
     "total_tokens": ["total_tokens"],
-    "cached_tokens": ["prompt_tokens_details.cached_tokens", "prompt_cache_hit_tokens"],
-    "cache_write_tokens": ["prompt_tokens_details.cache_write_tokens"],
-    "reasoning_tokens": ["completion_tokens_details.reasoning_tokens"],
+    "cached_tokens": [
+        "prompt_tokens_details.cached_tokens",
+        "prompt_cache_hit_tokens",
+        "cache_read_input_tokens",
+        "cached_tokens",
+        "num_cached_tokens",
+    ],
+    "cache_write_tokens": ["prompt_tokens_details.cache_write_tokens", "cache_creation_input_tokens"],
+    "reasoning_tokens": ["completion_tokens_details.reasoning_tokens", "reasoning_tokens"],
     "audio_prompt_tokens": ["prompt_tokens_details.audio_tokens"],
     "audio_completion_tokens": ["completion_tokens_details.audio_tokens"],
     "accepted_prediction_tokens": ["completion_tokens_details.accepted_prediction_tokens"],
     "rejected_prediction_tokens": ["completion_tokens_details.rejected_prediction_tokens"],
 }
 TOKENS = list(PLACES)
+#: Where each time is looked for, in a usage object and then in the chunks, the last of which counts; how many of its
+#: units are a second, and what is added to it.
+TIMES_IN_USAGE = {
+    "time_to_first_token": [
+        ("prompt_time", 1, "queue_time"),
+        ("total_prompt_time_sec", 1, None),
+        ("time_to_first_token_ms", 1000, None),
+    ],
+    "generation_time": [("completion_time", 1, None), ("total_completion_time_sec", 1, None)],
+}
+TIMES_IN_CHUNK = {
+    "time_to_first_token": [
+        ("timings.prompt_ms", 1000, None),
+        ("time_info.prompt_time", 1, "time_info.queue_time"),
+        ("metrics.time_to_first_token_ms", 1000, None),
+        ("sla_metrics.ttft_ms", 1000, None),
+    ],
+    "generation_time": [
+        ("timings.predicted_ms", 1000, None),
+        ("time_info.completion_time", 1, None),
+        ("metrics.generation_time_ms", 1000, None),
+    ],
+}
 
 
 @dataclass(eq=False)
@@ -250,6 +279,22 @@ def root_cost(value: Any) -> float | None:
     return cost_in(value)
 
 
+def at(doc: Any, path: str | None) -> Any:
+    for key in path.split(".") if path else ():
+        doc = doc.get(key) if isinstance(doc, dict) else None
+    return doc if path else None
+
+
+def time_in(doc: dict[str, Any], places: list[tuple[str, int, str | None]]) -> float | None:
+    for path, unit, more in places:
+        time = finite(at(doc, path))
+        if time is not None:
+            seconds = finite(time / unit + (finite(at(doc, more)) or 0.0))
+            if seconds is not None:
+                return seconds
+    return None
+
+
 def columns(row: Row, damages: list[tuple[Any, ...]]) -> dict[str, Any]:
     docs = [item.doc for _, item in row.chunks]
     reporting = [item for _, item in row.chunks if usage_of(item.doc)]
@@ -262,9 +307,13 @@ def columns(row: Row, damages: list[tuple[Any, ...]]) -> dict[str, Any]:
             if is_text(choice.get("finish_reason")):
                 reasons[index_of(choice)] = choice["finish_reason"]
     cost = cost_in(usage.get("cost")) if usage else None
+    if cost is None and usage and (ticks := finite(usage.get("cost_in_usd_ticks"))) is not None:
+        cost = ticks / 10_000_000_000
     if cost is None:
         costs = [number for doc in docs if (number := root_cost(doc.get("cost"))) is not None]
         cost = costs[-1] if costs else None
+    if cost is None and usage:
+        cost = finite(usage.get("estimated_cost"))
     result: dict[str, Any] = {
         "id": row.id,
         "model": models[0] if models else None,
@@ -276,7 +325,12 @@ def columns(row: Row, damages: list[tuple[Any, ...]]) -> dict[str, Any]:
         "reported": usage is not None,
         "cost": math.nan if cost is None else cost,
         "valid": 0,
+        "usage": usage,
     }
+    for name in TIMES_IN_CHUNK:
+        found = [time_in(usage or {}, TIMES_IN_USAGE[name])]
+        found += [time_in(doc, TIMES_IN_CHUNK[name]) for doc in reversed(docs)]
+        result[name] = next((time for time in found if time is not None), math.nan)
     for bit, name in enumerate(TOKENS):
         result[name] = 0
         path, sent = first_sent(usage or {}, PLACES[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 import math
 from typing import Any
 
@@ -22,9 +23,13 @@ COLUMNS = [
     "offset",
     "reported",
     "cost",
+    "time_to_first_token",
+    "generation_time",
+    "usage",
     "valid",
     *TOKENS,
 ]
+FLOATS = ("cost", "time_to_first_token", "generation_time")
 DONE = event("[DONE]")
 
 
@@ -33,6 +38,11 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
     options = {"strict": False, "max_event_bytes": 2**26, "name": None} | options
     columns, stats = _engine.load(engine).usage(data, **options)
     plain: dict[str, list[Any]] = {}
+    columns = dict(columns)
+    sent, ends = columns.pop("usage"), array.array("q", columns.pop("usage_end")).tolist()
+    assert (ends[-1] if ends else 0) == len(sent)
+    pieces = [sent[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    plain["usage"] = [json.loads(piece) if piece else None for piece in pieces]
     for name, sent in columns.items():
         if name == "id":
             plain[name] = list(sent)
@@ -44,7 +54,7 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
             assert len(set(categories)) == len(categories)
             plain[name] = [None if code < 0 else categories[code] for code in used]
         else:
-            kind = {"cost": "d", "reported": "B", "valid": "H"}.get(name, "q")
+            kind = "d" if name in FLOATS else {"reported": "B", "valid": "H"}.get(name, "q")
             plain[name] = array.array(kind, bytes(sent)).tolist()
     assert sorted(plain) == sorted(COLUMNS)
     plain["reported"] = [bool(one) for one in plain["reported"]]
@@ -54,7 +64,13 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
 
 
 def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row | {"cost": None if math.isnan(row["cost"]) else row["cost"]} for row in rows]
+    """Rows that are equal where they say the same: NaN is not equal to itself, and 1 is to 1.0 and True."""
+    return [
+        row
+        | {name: None if math.isnan(row[name]) else row[name] for name in FLOATS}
+        | {"usage": None if row["usage"] is None else support.canonical(row["usage"])}
+        for row in rows
+    ]
 
 
 def place_of(damage: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -23,7 +23,19 @@ PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user 
 SHARED = ("_render", "_sources")
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
-ENGINE = {"_errors", "_stats", "_model", "_blocks", "_sse", "_json", "_streams", "_views", "_columns", "_simdjson"}
+ENGINE = {
+    "_errors",
+    "_stats",
+    "_model",
+    "_blocks",
+    "_sse",
+    "_json",
+    "_streams",
+    "_reported",
+    "_views",
+    "_columns",
+    "_simdjson",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -148,6 +160,7 @@ ROOMS = [
     "chunk",
     "decoder",
     "record",
+    "reported",
     "stream",
     "usage",
     "columns",

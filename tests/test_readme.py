@@ -37,3 +37,15 @@ def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
     assert re.fullmatch(r"\d+ chunks; [1-9]\d* damages", chunks)
     assert damages
     assert all(re.match(r"\d+ [a-z_]+ \S", line) for line in damages)
+
+
+def test_the_table_of_columns_is_that_of_the_code() -> None:
+    from chunkwire._streams import TOKEN_COLUMNS
+
+    rows = [
+        line.split("|")
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if "_tokens` | `" in line
+    ]
+    told = {row[1].strip(" `"): [name.strip(" `") for name in row[2].split(",")] for row in rows}
+    assert told == {name: [".".join(path) for path in paths] for name, paths in TOKEN_COLUMNS.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import subprocess
 import sys
@@ -30,6 +31,8 @@ COLUMNS = [
     *("source", "offset", "id", "model", "created", "finish_reason", "status", "chunks", "reported"),
     *TOKENS,
     "cost",
+    "time_to_first_token",
+    "generation_time",
 ]
 DONE = event("[DONE]")
 DAY = 86400
@@ -92,8 +95,10 @@ def test_types(table: chunkwire.UsageTable) -> None:
         kind = "int64"
         if name in ("source", "id", "model", "finish_reason", "status"):
             kind = "object"
-        elif name in ("reported", "cost"):
-            kind = {"reported": "bool", "cost": "float64"}[name]
+        elif name == "reported":
+            kind = "bool"
+        elif name in ("cost", "time_to_first_token", "generation_time"):
+            kind = "float64"
         assert (column.dtype, column.shape) == (np.dtype(kind), (5,)), name
         assert getattr(table, name) is column, "made once"
         assert not column.flags.writeable, "as others may hold it"
@@ -156,6 +161,35 @@ print('numpy' in sys.modules)
 # --- rows
 
 
+def test_times(engine: str) -> None:
+    log = stream("a", timings={"prompt_ms": 125, "predicted_ms": 500}) + stream("b") + stream("c", usage=tokens(1, 2))
+    table = chunkwire.usage(log, engine=engine)
+    assert table.time_to_first_token.dtype == table.generation_time.dtype == np.float64
+    np.testing.assert_array_equal(table.time_to_first_token, [0.125, np.nan, np.nan])
+    np.testing.assert_array_equal(table.generation_time, [0.5, np.nan, np.nan])
+    assert table.valid("generation_time").tolist() == [True, False, False]
+    assert table.to_dict()["time_to_first_token"] == [0.125, None, None]
+    assert table == chunkwire.usage(log, engine=engine)
+
+
+def test_raw_usage(engine: str) -> None:
+    """Whatever a server put into its usage, also of a row that was picked from a table of many sources."""
+    odd = tokens(1, 2) | {"x": {"y": [1.5, None, 2**70]}, "z": "é"}
+    logs = [stream("a") + stream("b", usage=odd), b"", stream("c", usage=tokens(3, 4)) + stream("d", usage={})]
+    table = chunkwire.usage([io.BytesIO(log) for log in logs], engine=engine)
+    expected = [None, odd, tokens(3, 4), None]
+    assert [table.raw(row) for row in range(4)] == expected
+    assert table.raw(-3) == odd
+    assert table[[3, 1]].raw(1) == odd
+    assert table[1:][[True, False, True]].raw(0) == odd
+    assert [part.raw(0) if len(part) else None for _, part in table.by_source()] == [None, None, tokens(3, 4)]
+    for wrong in (4, -5):
+        with pytest.raises(IndexError):
+            table.raw(wrong)
+    twice = event('{"choices":[],"usage":{"total_tokens":1,"x":"\\ud83d","total_tokens":2}}')
+    assert chunkwire.usage(twice, engine=engine).raw(0) == {"total_tokens": 2, "x": "\ud83d"}
+
+
 def test_rows(table: chunkwire.UsageTable) -> None:
     row = table[1]
     assert list(row) == COLUMNS
@@ -170,6 +204,8 @@ def test_rows(table: chunkwire.UsageTable) -> None:
         "chunks": 1,
         "reported": True,
         "cost": 0.25,
+        "time_to_first_token": None,
+        "generation_time": None,
     }  # fmt: skip
     assert table[-1]["id"] is None
     assert table[0]["cost"] is None

@@ -88,6 +88,79 @@ USAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a cost in both": (last(usage=report(9, cost=0.5), cost=3), {"cost": 0.5}),
     "the last cost": (first(cost=1) + part(cost=2) + last(cost=None), {"cost": 2.0}),
     "the cost of the last usage": (first(usage=report(1, cost=1)) + last(usage=report(2, cost=2)), {"cost": 2.0}),
+    "a cost in ticks": (last(usage=report(9, cost_in_usd_ticks=37_756_000)), {"cost": 0.0037756}),
+    "a cost before ticks": (last(usage=report(9, cost=0.5, cost_in_usd_ticks=1)), {"cost": 0.5}),
+    "ticks before a cost beside usage": (last(usage=report(9, cost_in_usd_ticks=10**10), cost=5), {"cost": 1.0}),
+    "an estimate": (last(usage=report(9, estimated_cost=0.5)), {"cost": 0.5}),
+    "an estimate behind a cost beside usage": (last(usage=report(9, estimated_cost=0.5), cost=3), {"cost": 3.0}),
+    "Anthropic's cache": (
+        last(usage=report(9, cache_read_input_tokens=4, cache_creation_input_tokens=5)),
+        {"cached_tokens": 4, "cache_write_tokens": 5, "valid": 0b11111},
+    ),
+    "Anthropic's cache beside OpenAI's": (
+        last(
+            usage=report(
+                9,
+                cache_read_input_tokens=4,
+                cache_creation_input_tokens=5,
+                prompt_tokens_details={"cached_tokens": 1, "cache_write_tokens": 2},
+            )
+        ),
+        {"cached_tokens": 1, "cache_write_tokens": 2},
+    ),
+    "Together's cache": (last(usage=report(9, cached_tokens=4)), {"cached_tokens": 4}),
+    "Mistral's cache": (last(usage=report(9, num_cached_tokens=4)), {"cached_tokens": 4}),
+    "reasoning beside the details": (last(usage=report(9, reasoning_tokens=4)), {"reasoning_tokens": 4}),
+    "llama.cpp's times": (
+        last(usage=report(9), timings={"prompt_ms": 125, "predicted_ms": 250.5}),
+        {"time_to_first_token": 0.125, "generation_time": 0.2505},
+    ),
+    "Groq's times": (
+        last(usage=report(9, queue_time=0.25, prompt_time=0.5, completion_time=2, total_time=2.5)),
+        {"time_to_first_token": 0.75, "generation_time": 2.0},
+    ),
+    "Groq's times without a queue": (last(usage=report(9, prompt_time=0.5)), {"time_to_first_token": 0.5}),
+    "Groq's times in x_groq": (
+        last(x_groq={"usage": report(9, prompt_time=0.5, completion_time=2)}),
+        {"time_to_first_token": 0.5, "generation_time": 2.0},
+    ),
+    "Cerebras's times": (
+        last(usage=report(9), time_info={"queue_time": 0.25, "prompt_time": 0.5, "completion_time": 2}),
+        {"time_to_first_token": 0.75, "generation_time": 2.0},
+    ),
+    "vLLM's times": (
+        last(usage=report(9), metrics={"time_to_first_token_ms": 125, "generation_time_ms": 500}),
+        {"time_to_first_token": 0.125, "generation_time": 0.5},
+    ),
+    "Hugging Face's times": (
+        first(sla_metrics={"ttft_ms": 125}) + last(sla_metrics={"ttft_ms": 250}),
+        {"time_to_first_token": 0.25, "reported": False},
+    ),
+    "mistral.rs's times": (
+        last(usage=report(9, total_prompt_time_sec=0.125, total_completion_time_sec=0.5)),
+        {"time_to_first_token": 0.125, "generation_time": 0.5},
+    ),
+    "GPUStack's times": (last(usage=report(9, time_to_first_token_ms=125)), {"time_to_first_token": 0.125}),
+    "times of two chunks": (
+        first(timings={"prompt_ms": 125}) + last(timings={"prompt_ms": None, "predicted_ms": 250}),
+        {"time_to_first_token": 0.125, "generation_time": 0.25},
+    ),
+    "times in usage before those beside it": (
+        last(usage=report(9, prompt_time=1), timings={"prompt_ms": 125, "predicted_ms": 250}),
+        {"time_to_first_token": 1.0, "generation_time": 0.25},
+    ),
+    "times when the id changes": (
+        first(timings={"prompt_ms": 125, "predicted_ms": 125}) + last("b", timings={"predicted_ms": 250}),
+        {"time_to_first_token": 0.125, "generation_time": 0.25},
+    ),
+    "times and many alike": (
+        b"".join(part(timings={"predicted_ms": number * 125}) for number in range(50)),
+        {"generation_time": 6.125, "chunks": 50},
+    ),
+    "the whole usage object": (
+        first(usage=report(1)) + last(usage=report(9, x={"y": [1, None]})),
+        {"usage": report(9, x={"y": [1, None]})},
+    ),
     "the first model": (first("", model="") + part(model="x") + last(model="y"), {"model": "x"}),
     "a model of another type": (first(model=5) + last(model=None), {"model": None}),
     "the first time": (first(created=0) + part(created=5) + last(created=6), {"created": 5}),

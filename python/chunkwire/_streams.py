@@ -8,14 +8,23 @@ is said at `Tracker._row_of_id`.
 
 from __future__ import annotations
 
+import json
 import math
-import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
 from chunkwire._json import kind_of
+from chunkwire._reported import (
+    Times,
+    cost_beside_usage,
+    cost_in_usage,
+    either,
+    estimated_cost,
+    times_beside_usage,
+    times_in_usage,
+)
 from chunkwire._stats import Damage
 
 __all__ = ["TOKEN_COLUMNS", "Tracker"]
@@ -29,14 +38,20 @@ _INT64 = range(-(2**63), 2**63)
 _PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
 
 #: The token columns in the order of the bits of `valid`, and where each count stands in a usage object: the first
-#: place that has one. (DeepSeek calls it prompt_cache_hit_tokens.)
+#: place that has one.
 TOKEN_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
     "prompt_tokens": (("prompt_tokens",),),
     "completion_tokens": (("completion_tokens",),),
     "total_tokens": (("total_tokens",),),
-    "cached_tokens": ((_PROMPT, "cached_tokens"), ("prompt_cache_hit_tokens",)),
-    "cache_write_tokens": ((_PROMPT, "cache_write_tokens"),),
-    "reasoning_tokens": ((_COMPLETION, "reasoning_tokens"),),
+    "cached_tokens": (
+        (_PROMPT, "cached_tokens"),
+        ("prompt_cache_hit_tokens",),  # DeepSeek
+        ("cache_read_input_tokens",),  # Anthropic's name: Databricks, Venice, Vercel
+        ("cached_tokens",),  # Together
+        ("num_cached_tokens",),  # Mistral
+    ),
+    "cache_write_tokens": ((_PROMPT, "cache_write_tokens"), ("cache_creation_input_tokens",)),
+    "reasoning_tokens": ((_COMPLETION, "reasoning_tokens"), ("reasoning_tokens",)),
     "audio_prompt_tokens": ((_PROMPT, "audio_tokens"),),
     "audio_completion_tokens": ((_COMPLETION, "audio_tokens"),),
     "accepted_prediction_tokens": ((_COMPLETION, "accepted_prediction_tokens"),),
@@ -65,6 +80,7 @@ class Row:
         "parent",
         "parts",
         "seen",
+        "times",
         "truncated",
         "usage",
         "usage_place",
@@ -84,6 +100,7 @@ class Row:
         self.usage_place = (0, 0, 0)  # offset, line and number of the event that carried it
         self.usage_seq = 0
         self.cost = math.nan  # the last cost that was sent outside a usage object
+        self.times: Times = (None, None)  # the last times that were sent outside a usage object
         self.seen = 0  # choice indexes seen, as bits
         self.finished = 0  # choice indexes finished, as bits
         self.last_seq = seq
@@ -122,6 +139,7 @@ class Row:
             self.usage, self.usage_place, self.usage_seq = later.usage, later.usage_place, later.usage_seq
         if not math.isnan(later.cost):
             self.cost = later.cost
+        self.times = either(later.times, self.times)
         self.seen |= later.seen
         self.finished |= later.finished
         self.done |= later.done
@@ -330,9 +348,10 @@ class Tracker:
         if usage:
             row.usage, row.usage_place, row.usage_seq = usage, place, self._seq
         if "cost" in sent:
-            cost = _cost_beside_usage(sent["cost"])
+            cost = cost_beside_usage(sent["cost"])
             if cost is not None:
                 row.cost = cost
+        row.times = either(times_beside_usage(sent), row.times)
 
 
 def _has_choices(sent: dict[str, Any]) -> bool:
@@ -361,43 +380,13 @@ def integer(value: Any) -> int | None:
     return value if type(value) is int and value in _INT64 else None
 
 
-#: What a server may write as a number in a string; `float` takes more.
-_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-
-
-def _cost(value: Any) -> float | None:
-    """A cost: a finite number, or an object with one as `total_cost` (Perplexity) or `usd` (Venice)."""
-    if isinstance(value, dict):
-        return next((cost for name in ("total_cost", "usd") if (cost := _finite(value.get(name))) is not None), None)
-    return _finite(value)
-
-
-def _cost_beside_usage(value: Any) -> float | None:
-    """A cost that stands beside usage, where it may also be a number in a string (OpenCode Zen)."""
-    if isinstance(value, str):
-        return _finite(float(value)) if _DECIMAL.fullmatch(value) else None
-    return _cost(value)
-
-
-def _finite(value: Any) -> float | None:
-    if not _is_number(value):
-        return None
-    try:
-        cost = float(value)
-    except OverflowError:
-        return None
-    return cost if math.isfinite(cost) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> dict[str, Any]:
     """The rows as columns of native numbers; appends to ``wrong`` what they cannot hold."""
     tokens = {name: array("q") for name in TOKEN_COLUMNS}
     valid = array("H")
     costs = array("d")
+    first, rest = array("d"), array("d")
+    sent, ends = bytearray(), array("q")
     for row in rows:
         bits = 0
         usage = row.usage or {}
@@ -411,12 +400,24 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
                 wrong.append((reason, row.usage_place))
             tokens[name].append(count or 0)
         valid.append(bits)
-        cost = _cost(usage.get("cost"))
+        cost = cost_in_usage(usage)
+        if cost is None and math.isnan(row.cost):
+            cost = estimated_cost(usage)
         costs.append(row.cost if cost is None else cost)
+        to_first, generation = either(times_in_usage(usage), row.times)
+        first.append(math.nan if to_first is None else to_first)
+        rest.append(math.nan if generation is None else generation)
+        if usage:
+            sent += json.dumps(usage).encode()
+        ends.append(len(sent))
     columns: dict[str, Any] = {name: column.tobytes() for name, column in tokens.items()}
     columns["valid"] = valid.tobytes()
     columns["reported"] = bytes(row.usage is not None for row in rows)
     columns["cost"] = costs.tobytes()
+    columns["time_to_first_token"] = first.tobytes()
+    columns["generation_time"] = rest.tobytes()
+    columns["usage"] = bytes(sent)
+    columns["usage_end"] = ends.tobytes()
     columns["created"] = array("q", (row.created for row in rows)).tobytes()
     columns["chunks"] = array("q", (row.chunks for row in rows)).tobytes()
     columns["offset"] = array("q", (row.offset for row in rows)).tobytes()

@@ -6,6 +6,7 @@ The columns stay the engine's bytes until one is asked for; NumPy is imported th
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
@@ -59,13 +60,17 @@ COLUMNS = (
     "reported",
     *TOKENS,
     "cost",
+    "time_to_first_token",
+    "generation_time",
 )
 
-_DTYPES = dict.fromkeys((*TOKENS, "created", "chunks", "offset"), "int64") | {
-    "cost": "float64",
-    "reported": "bool",
-    "valid": "uint16",
-}
+#: Columns that have NaN where the server sent nothing.
+_FLOATS = ("cost", "time_to_first_token", "generation_time")
+_DTYPES = (
+    dict.fromkeys((*TOKENS, "created", "chunks", "offset", "usage_end"), "int64")
+    | dict.fromkeys(_FLOATS, "float64")
+    | {"reported": "bool", "valid": "uint16"}
+)
 _CODED = ("source", "model", "finish_reason", "status")
 
 
@@ -143,6 +148,17 @@ class _Parts:
         memory = data[0] if len(data) == 1 else b"".join(data)
         return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
 
+    def raw(self, row: int) -> bytes:
+        """The usage object of a row as JSON, empty where none was reported."""
+        part = 0
+        while row >= self._rows[part]:
+            row -= self._rows[part]
+            part += 1
+        _, columns = self._parts[part]
+        ends = memoryview(columns["usage_end"]).cast("q")
+        sent: bytes = columns["usage"][ends[row - 1] if row else 0 : ends[row]]
+        return sent
+
     def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
         """A column of texts as a number for each row, and the text of each number."""
         import numpy as np
@@ -178,6 +194,10 @@ class _Picked:
         column = self._table._column(name)[self._rows]
         return column * 0 if name == "part" and self._whole else column
 
+    def raw(self, row: int) -> bytes:
+        """The usage object of a row as JSON, empty where none was reported."""
+        return self._table._rows.raw(int(self._rows[row]))
+
     def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
         import numpy as np
 
@@ -212,7 +232,10 @@ class UsageTable(Table):
     audio_prompt_tokens, audio_completion_tokens : array of int64
     accepted_prediction_tokens, rejected_prediction_tokens : array of int64
     cost : array of float64
-        As the server reported it; NaN where it did not.
+        As the server reported it, in US dollars where it says so; NaN where it did not.
+    time_to_first_token, generation_time : array of float64
+        Seconds, as the server measured them: from the request to the first token (waiting and reading the prompt), and
+        from there to the last. NaN where it did not tell. (The README has every name that servers use.)
     stats : Stats
         What was counted in all sources together.
     passed_over : list of str
@@ -241,6 +264,8 @@ class UsageTable(Table):
     accepted_prediction_tokens: _Ints
     rejected_prediction_tokens: _Ints
     cost: _Floats
+    time_to_first_token: _Floats
+    generation_time: _Floats
 
     def __init__(self, rows: _Parts | _Picked, read: _reading.Read) -> None:
         super().__init__()
@@ -281,7 +306,7 @@ class UsageTable(Table):
             bits: _Bools = self._column("valid") >> TOKENS.index(name) & 1 > 0
             return bits
         column = self._column(name)
-        if name == "cost":
+        if name in _FLOATS:
             return ~np.isnan(column)  # type: ignore[no-any-return]
         if name == "created":
             return column != 0  # type: ignore[no-any-return]
@@ -308,10 +333,16 @@ class UsageTable(Table):
             index = np.zeros(0, np.int64)
         return UsageTable(_Picked(self, np.arange(len(self))[index]), self._read)
 
+    def raw(self, row: int) -> dict[str, Any] | None:
+        """The usage object of a stream, with whatever else the server put there; None where it reported none."""
+        sent = self._rows.raw(range(len(self))[row])
+        return json.loads(sent) if sent else None
+
     def to_dict(self) -> dict[str, list[Any]]:
-        """The columns as lists of Python's own values; a cost that was not reported is None."""
+        """The columns as lists of Python's own values; a cost or time that was not reported is None."""
         columns = {name: self._column(name).tolist() for name in COLUMNS}
-        columns["cost"] = [cost if cost == cost else None for cost in columns["cost"]]
+        for name in _FLOATS:
+            columns[name] = [value if value == value else None for value in columns[name]]
         return columns
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -340,7 +371,7 @@ class UsageTable(Table):
         if len(self) != len(other):
             return False
         return all(
-            np.array_equal(self._column(name), other._column(name), equal_nan=name == "cost")
+            np.array_equal(self._column(name), other._column(name), equal_nan=name in _FLOATS)
             for name in (*COLUMNS, "valid")
         )
 
@@ -370,4 +401,4 @@ class UsageTable(Table):
         return summarize(self, by if isinstance(by, str) else tuple(by))
 
 
-_OTHER = ("by_source", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")
+_OTHER = ("by_source", "raw", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")

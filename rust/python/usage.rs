@@ -114,6 +114,10 @@ fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDic
     dict.set_item("valid", array(py, &columns.valid, u16::to_ne_bytes)?)?;
     dict.set_item("reported", PyBytes::new(py, &columns.reported))?;
     dict.set_item("cost", array(py, &columns.cost, f64::to_ne_bytes)?)?;
+    dict.set_item("time_to_first_token", array(py, &columns.time_to_first_token, f64::to_ne_bytes)?)?;
+    dict.set_item("generation_time", array(py, &columns.generation_time, f64::to_ne_bytes)?)?;
+    dict.set_item("usage", PyBytes::new(py, &columns.usage))?;
+    dict.set_item("usage_end", array(py, &columns.usage_end, i64::to_ne_bytes)?)?;
     dict.set_item("created", array(py, &columns.created, i64::to_ne_bytes)?)?;
     dict.set_item("chunks", array(py, &columns.chunks, i64::to_ne_bytes)?)?;
     dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;

@@ -48,9 +48,9 @@ fn every_column_has_its_place() {
     );
     assert_eq!(row.tokens, (1..=10).map(Some).collect::<Vec<_>>());
     assert!(row.reported);
-    // In the other details, or outside, they are nothing.
+    // In the other details, or elsewhere outside, they are nothing.
     let row = with(
-        r#"{"completion_tokens_details":{"cached_tokens":4,"cache_write_tokens":5},"cached_tokens":1,"reasoning_tokens":1,
+        r#"{"completion_tokens_details":{"cached_tokens":4,"cache_write_tokens":5},"cache_write_tokens":1,"audio_tokens":1,
         "prompt_tokens_details":{"reasoning_tokens":6,"accepted_prediction_tokens":9}}"#
             .replace('\n', " ")
             .as_str(),

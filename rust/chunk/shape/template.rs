@@ -94,7 +94,7 @@ struct Skeleton {
     content: u16,
     /// By slot: does it say to which stream the chunk belongs, or how that goes?
     tells: Box<[bool]>,
-    /// Does the chunk carry usage or a cost? Then each one counts.
+    /// Does the chunk carry usage, a cost or times? Then each one counts.
     reports: bool,
 }
 
@@ -286,7 +286,7 @@ impl Template {
         (self.skeleton.content != NONE).then_some(self.skeleton.content as usize)
     }
 
-    /// Does the chunk carry usage or a cost? If not, then a second chunk of this template with the same
+    /// Does the chunk carry usage, a cost or times? If not, then a second chunk of this template with the same
     /// [`telling`](Self::telling) values, straight behind a first, adds nothing to its stream but itself.
     #[inline]
     #[must_use]
@@ -371,7 +371,9 @@ impl Telling<'_> {
             match key.key() {
                 Key::Id | Key::Model | Key::Created | Key::Error => self.mark(value),
                 Key::Usage => self.reports |= !value.is_null(),
-                Key::XGroq | Key::Cost => self.reports = true,
+                Key::XGroq | Key::Cost | Key::Timings | Key::TimeInfo | Key::Metrics | Key::SlaMetrics => {
+                    self.reports = true;
+                }
                 Key::Choices if value.kind() != Type::Array => self.mark(value),
                 Key::Choices => {
                     for (key, value) in value.items().flat_map(Value::members) {
