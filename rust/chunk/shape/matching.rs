@@ -20,6 +20,30 @@ const MAX_CHANGES: usize = 16;
 const AHEAD: usize = 1536;
 const MOST_AHEAD: usize = 1024;
 
+/// Where a try failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    /// The place in the input.
+    pub place: usize,
+    /// The place in the structure, and what stands there instead: the same for all events that differ from this shape in
+    /// the same way. It says which shape to try next.
+    pub point: u64,
+}
+
+impl Stop {
+    /// What the template's text was matched by goes on, or ends too early.
+    pub fn behind(template: &Template, input: &[u8], end: usize) -> Self {
+        Self::new(end, template.slots.len(), usize::MAX, input, end)
+    }
+
+    /// A difference so many bytes behind the slots before it. `from` is where what is there instead begins.
+    #[cold]
+    fn new(place: usize, slots: usize, behind: usize, input: &[u8], from: usize) -> Self {
+        let instead = word::<4>(input, from).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        Self { place, point: (slots as u64) << 48 | (behind as u64 & 0xffff) << 32 | u64::from(instead) }
+    }
+}
+
 /// What a try left behind; kept from try to try for its memory.
 #[derive(Default)]
 pub(super) struct Tried {
@@ -29,8 +53,7 @@ pub(super) struct Tried {
     pub changes: Vec<(u16, Span)>,
 }
 
-/// Matches `input[at..]` up to the end of the template's text; gives the place behind it, or that where a miss was
-/// seen. `max_digits` is that of the careful parser.
+/// Matches `input[at..]` up to the end of the template's text; gives the place behind it. `max_digits` is that of the careful parser.
 #[inline(always)]
 pub(super) fn run(
     template: &Template,
@@ -38,7 +61,7 @@ pub(super) fn run(
     at: usize,
     max_digits: usize,
     tried: &mut Tried,
-) -> Result<usize, usize> {
+) -> Result<usize, Stop> {
     tried.changes.clear();
     tried.spans.resize(template.holes(), Span::default());
     let (text, mut place) = (template.text(), at);
@@ -51,15 +74,15 @@ pub(super) fn run(
         };
         // The last part has no hole behind it.
         let Some(span) = tried.spans.get_mut(number) else { break };
-        let (end, flags) = hole(part.kind, input, place, max_digits).ok_or(place)?;
+        let found = hole(part.kind, input, place, max_digits);
+        let (end, flags) = found.ok_or_else(|| Stop::new(place, part.slot.into(), 0, input, place))?;
         *span = Span::new(place - at, end - at, flags);
         place = end;
     }
     Ok(place)
 }
 
-/// Matches a literal whose bytes differ from the input's; gives the place behind it if only values differ, else that of a
-/// miss.
+/// Matches a literal whose bytes differ from the input's; gives the place behind it if only values differ.
 #[cold]
 #[inline(never)]
 fn changed_literal(
@@ -70,7 +93,7 @@ fn changed_literal(
     mut place: usize,
     max_digits: usize,
     changes: &mut Vec<(u16, Span)>,
-) -> Result<usize, usize> {
+) -> Result<usize, Stop> {
     let Part { start, end, .. } = template.parts[number];
     let (mut from, end) = (start as usize, end as usize);
     loop {
@@ -82,13 +105,17 @@ fn changed_literal(
         }
         // The value in which they differ, or which goes on where the template's ends.
         let differs = (from + same) as u32;
-        let slot = template.slots.partition_point(|slot| slot.start <= differs).checked_sub(1).ok_or(stopped)?;
-        let found = template.slots[slot];
-        if found.is_hole || differs > found.end || (found.start as usize) < from || changes.len() == MAX_CHANGES {
-            return Err(stopped);
-        }
+        let slots = template.slots.partition_point(|slot| slot.start <= differs);
+        let before = slots.checked_sub(1).map(|slot| (slot, template.slots[slot]));
+        let behind = before.map_or(differs, |(_, slot)| differs.wrapping_sub(slot.end)) as usize;
+        let Some((slot, found)) = before.filter(|(_, slot)| {
+            !slot.is_hole && differs <= slot.end && slot.start as usize >= from && changes.len() < MAX_CHANGES
+        }) else {
+            return Err(Stop::new(stopped, slots, behind, input, stopped));
+        };
         place += found.start as usize - from;
-        let (behind, flags) = hole(found.kind, input, place, max_digits).ok_or(stopped)?;
+        let value = hole(found.kind, input, place, max_digits);
+        let (behind, flags) = value.ok_or_else(|| Stop::new(stopped, slot, 0, input, place))?;
         let span = Span::new(place - at, behind - at, flags);
         changes.push((slot as u16, span));
         from = found.end as usize;

@@ -11,9 +11,12 @@
 //! stream stays a constant that is replaced. Every so often a shape forgets its holes, since the log may have changed.
 
 mod credit;
+mod guess;
+mod hash;
 mod matching;
+mod retired;
 mod store;
 mod template;
 
 pub use store::{Matched, Shapes};
-pub use template::{Span, Template};
+pub use template::{Plain, Span, Template};

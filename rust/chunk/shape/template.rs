@@ -1,8 +1,8 @@
 //! The template of a shape: one event's structure and text in, literals and holes to match the next event against out.
 //!
 //! A [`Skeleton`] is what all events of a shape share: their tokens, and which of them are the fields that users read.
-//! A [`Template`] adds one event's text and says which of its scalars are holes. Templates never change: records point
-//! into them, so a shape that learns makes a new template over the same skeleton.
+//! A [`Template`] adds one event's text and says which of its scalars are holes. A template to which records point does
+//! not change: a shape that learns then goes on with a copy over the same skeleton.
 
 use std::any::Any;
 use std::sync::atomic::AtomicU64;
@@ -96,23 +96,36 @@ struct Skeleton {
     tells: Box<[bool]>,
     /// Does the chunk carry usage, a cost or times? Then each one counts.
     reports: bool,
+    plain: Option<Plain>,
+}
+
+/// Where a chunk that does no more than go on with its stream says which stream that is.
+#[derive(Debug)]
+pub struct Plain {
+    /// The node number of the id, a string.
+    pub id: usize,
+    /// Those of the indexes of its choices; a choice without counts as the first.
+    pub indexes: Box<[Option<usize>]>,
 }
 
 /// One event of a shape, as literals and holes.
 #[derive(Debug)]
 pub struct Template {
     number: u64,
-    text: Box<[u8]>,
-    nodes: Box<[Node]>,
+    text: Vec<u8>,
+    nodes: Vec<Node>,
     /// By node, and for the end: twice the number of holes before it, and one more for a hole itself.
-    places: Box<[u16]>,
-    pub(super) slots: Box<[Slot]>,
-    pub(super) parts: Box<[Part]>,
+    places: Vec<u16>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) parts: Vec<Part>,
     skeleton: Arc<Skeleton>,
     /// Holes that say to which stream the chunk belongs, or how that goes.
-    telling: Box<[u16]>,
+    telling: Vec<u16>,
     attachment: OnceLock<Box<dyn Any + Send + Sync>>,
 }
+
+/// The number of the next template.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Template {
     /// The template of a parsed event, all scalars as constants. Its text is one line, and its nodes are few enough.
@@ -121,54 +134,81 @@ impl Template {
             let kind = slot_kind(node.kind())?;
             Some(Slot { start: node.start, end: node.end, node: number as u16, kind, is_hole: false })
         });
-        let slots: Box<[Slot]> = slots.collect();
+        let slots: Vec<Slot> = slots.collect();
         let skeleton = Arc::new(Skeleton::new(Doc::new(text, nodes), &slots));
-        Self::assemble(text, nodes.into(), slots, skeleton)
+        let mut template = Self {
+            number: 0,
+            text: text.to_vec(),
+            nodes: nodes.to_vec(),
+            places: Vec::with_capacity(nodes.len() + 1),
+            slots,
+            parts: Vec::new(),
+            skeleton,
+            telling: Vec::new(),
+            attachment: OnceLock::new(),
+        };
+        template.assemble();
+        template
     }
 
-    fn assemble(text: &[u8], nodes: Box<[Node]>, slots: Box<[Slot]>, skeleton: Arc<Skeleton>) -> Self {
-        let mut parts = Vec::with_capacity(1 + slots.iter().filter(|slot| slot.is_hole).count());
-        let mut places = Vec::with_capacity(nodes.len() + 1);
-        let (mut start, mut telling) = (0, Vec::new());
-        for (number, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.is_hole) {
+    /// One like it, with a number of its own.
+    pub(super) fn copied(&self) -> Self {
+        Self {
+            number: NEXT.fetch_add(1, Relaxed),
+            text: self.text.clone(),
+            nodes: self.nodes.clone(),
+            places: self.places.clone(),
+            slots: self.slots.clone(),
+            parts: self.parts.clone(),
+            skeleton: self.skeleton.clone(),
+            telling: self.telling.clone(),
+            attachment: OnceLock::new(),
+        }
+    }
+
+    /// Makes it the same as another, but for its number, in the memory that it has.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.text.clone_from(&other.text);
+        self.nodes.clone_from(&other.nodes);
+        self.slots.clone_from(&other.slots);
+        self.skeleton.clone_from(&other.skeleton);
+        self.assemble();
+    }
+
+    /// Brings what follows from the text, the nodes and the slots up to date.
+    fn assemble(&mut self) {
+        let Self { parts, places, telling, .. } = self;
+        parts.clear();
+        places.clear();
+        telling.clear();
+        let mut start = 0;
+        for (number, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.is_hole) {
             places.resize(slot.node as usize, 2 * parts.len() as u16);
             places.push(2 * parts.len() as u16 + 1);
-            if skeleton.tells[number] {
+            if self.skeleton.tells[number] {
                 telling.push(parts.len() as u16);
             }
             parts.push(Part { start, end: slot.start, slot: number as u16, kind: slot.kind });
             start = slot.end;
         }
-        places.resize(nodes.len() + 1, 2 * parts.len() as u16);
-        parts.push(Part { start, end: text.len() as u32, slot: NONE, kind: SlotKind::Text });
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self {
-            number: NEXT.fetch_add(1, Relaxed),
-            text: text.into(),
-            nodes,
-            places: places.into(),
-            slots,
-            parts: parts.into(),
-            skeleton,
-            telling: telling.into(),
-            attachment: OnceLock::new(),
-        }
+        places.resize(self.nodes.len() + 1, 2 * parts.len() as u16);
+        parts.push(Part { start, end: self.text.len() as u32, slot: NONE, kind: SlotKind::Text });
+        self.number = NEXT.fetch_add(1, Relaxed);
+        self.attachment = OnceLock::new();
     }
 
-    /// The template of the same shape for `text`, whose scalars stand as in this one but for `changes`: slots in order,
-    /// each with its new span. `is_hole` says which slots become holes.
-    pub(super) fn moved(&self, text: &[u8], changes: &[(u16, Span)], is_hole: impl Fn(usize, &Slot) -> bool) -> Self {
-        let mut nodes = self.nodes.clone();
-        let mut slots = self.slots.clone();
-        let mut changes =
-            changes.iter().map(|&(slot, span)| (self.slots[slot as usize].node as usize, span)).peekable();
+    /// Makes it the template of `text`, whose scalars stand as in the old one but for `changes`: slots in order, each
+    /// with its new span. `is_hole` says which slots become holes.
+    pub(super) fn change(&mut self, text: &[u8], changes: &[(u16, Span)], is_hole: impl Fn(usize, &Slot) -> bool) {
+        let Self { nodes, slots, .. } = self;
+        let mut changes = changes.iter().map(|&(slot, span)| (slots[slot as usize].node as usize, span)).peekable();
         // How far everything behind the last change has moved.
         let mut shift = 0u32;
         // Containers that are open, and the number of the node behind each: its end moves as far as that.
         let mut open: Vec<(usize, usize)> = Vec::with_capacity(16);
         for number in 0..nodes.len() {
             while let Some((container, _)) = open.pop_if(|&mut (_, behind)| behind == number) {
-                nodes[container].end = self.nodes[container].end.wrapping_add(shift);
+                nodes[container].end = nodes[container].end.wrapping_add(shift);
             }
             let node = &mut nodes[number];
             if let Some((_, span)) = changes.next_if(|&(changed, _)| changed == number) {
@@ -177,20 +217,23 @@ impl Template {
                 continue;
             }
             node.start = node.start.wrapping_add(shift);
-            node.end = node.end.wrapping_add(shift);
             if node.is_container() {
                 open.push((number, number + node.size()));
+            } else {
+                node.end = node.end.wrapping_add(shift);
             }
         }
         for (container, _) in open {
-            nodes[container].end = self.nodes[container].end.wrapping_add(shift);
+            nodes[container].end = nodes[container].end.wrapping_add(shift);
         }
         for (number, slot) in slots.iter_mut().enumerate() {
             let node = nodes[slot.node as usize];
             slot.is_hole = is_hole(number, slot);
             (slot.start, slot.end) = (node.start, node.end);
         }
-        Self::assemble(text, nodes, slots, self.skeleton.clone())
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.assemble();
     }
 
     /// The nodes, whose holes the spans of an event fill: see [`Doc`].
@@ -294,6 +337,14 @@ impl Template {
         self.skeleton.reports
     }
 
+    /// For chunks that have an id and choices, all of which go on, and that tell neither an error nor what
+    /// [`reports`](Self::reports) stands for: what there is to know of them if their stream's model and time are known.
+    #[inline]
+    #[must_use]
+    pub fn plain(&self) -> Option<&Plain> {
+        self.skeleton.plain.as_ref()
+    }
+
     /// The values of an event's holes that say to which stream it belongs, or how that goes: id, model, creation time,
     /// finish reasons and the like, as far as they are not constants.
     #[inline]
@@ -344,6 +395,7 @@ impl Skeleton {
             content: number(doc.content()),
             tells: telling.tells.into(),
             reports: telling.reports,
+            plain: Plain::new(root).filter(|_| !telling.reports),
         }
     }
 }
@@ -356,6 +408,22 @@ fn fields(object: Option<Value<'_>>) -> Fields {
         }
     }
     fields
+}
+
+impl Plain {
+    fn new(root: Value<'_>) -> Option<Self> {
+        let [id, choices, error] = root.get_all([Key::Id, Key::Choices, Key::Error]);
+        let id = id.filter(|id| id.kind() == Type::String)?.number();
+        if error.is_some() {
+            return None;
+        }
+        let indexes = choices?.items().map(|choice| {
+            let [index, finish_reason] = choice.get_all([Key::Index, Key::FinishReason]);
+            let goes_on = choice.kind() == Type::Object && finish_reason.is_none_or(Value::is_null);
+            goes_on.then_some(index.map(Value::number))
+        });
+        Some(Self { id, indexes: indexes.collect::<Option<_>>()? })
+    }
 }
 
 /// Finds what of a chunk matters to its stream (see `crate::stream`).
