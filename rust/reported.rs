@@ -29,6 +29,22 @@ pub fn cost_in_usage(usage: Value<'_>) -> Option<f64> {
     usage.get(Key::Cost).and_then(cost).or_else(|| finite(usage, Key::CostInUsdTicks).map(|ticks| ticks / TICKS))
 }
 
+/// Is there anything in a usage object of which cost and times are made?
+#[must_use]
+pub fn tells_cost_or_times(usage: Value<'_>) -> bool {
+    let keys = [
+        Key::Cost,
+        Key::CostInUsdTicks,
+        Key::EstimatedCost,
+        Key::TotalPromptTimeSec,
+        Key::TimeToFirstTokenMs,
+        Key::TotalCompletionTimeSec,
+        Key::PromptTime,
+        Key::CompletionTime,
+    ];
+    keys.iter().any(|&key| usage.get(key).is_some())
+}
+
 /// What a server thinks that it will cost (OpenCode Zen), for want of anything better.
 #[must_use]
 pub fn estimated_cost(usage: Value<'_>) -> Option<f64> {

@@ -4,7 +4,9 @@
 //! finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from
 //! it, is said at [`Tracker::row_of`].
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::chunk::{Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Shaped, Sink};
@@ -296,8 +298,9 @@ pub struct Tracker {
     models: Categories,
     finish_reasons: Categories,
     damages: Vec<Damage>,
-    /// Rows that can still get chunks, by id.
-    open: HashMap<Box<[u8]>, usize>,
+    /// Rows that can still get chunks and have an id, by that.
+    open: HashTable<usize>,
+    hasher: DefaultHashBuilder,
     /// The open rows, with and without id.
     open_rows: Vec<usize>,
     /// The row of the last chunk, while it is open.
@@ -369,18 +372,27 @@ impl Tracker {
         self.rows[row].open = false;
         self.open_rows.retain(|&other| other != row);
         if let Some(id) = &self.rows[row].id
-            && self.open.get(id) == Some(&row)
+            && let Ok(entry) = self.open.find_entry(self.hasher.hash_one(id), |&other| other == row)
         {
-            self.open.remove(id);
+            entry.remove();
         }
         if self.current == Some(row) {
             self.current = None;
         }
     }
 
+    /// The open row with this id.
+    fn open_row(&self, id: &[u8]) -> Option<usize> {
+        self.open.find(self.hasher.hash_one(id), |&row| self.rows[row].id.as_deref() == Some(id)).copied()
+    }
+
+    /// Gives a row an id that no open row has.
     fn set_id(&mut self, row: usize, id: &[u8]) {
         self.rows[row].id = Some(id.into());
-        self.open.insert(id.into(), row);
+        let Self { open, rows, hasher, .. } = self;
+        open.insert_unique(hasher.hash_one(id), row, |&row| {
+            hasher.hash_one(rows[row].id.as_deref().unwrap_or_default())
+        });
     }
 
     /// Takes `count` chunks that are alike (see [`Likeness`]), the first of which is this one.
@@ -424,6 +436,27 @@ impl Tracker {
         row
     }
 
+    /// The row that a chunk goes on with, if that is clear at a glance: that of the chunk before. What there is to know
+    /// of the chunk but its number is noted.
+    #[inline]
+    fn row_of_plain(&mut self, shaped: &Shaped<'_>) -> Option<usize> {
+        let (plain, current) = (shaped.template.plain()?, self.current?);
+        let (doc, row) = (shaped.doc(), &mut self.rows[current]);
+        let id = doc.value(plain.id);
+        let goes_on = row.model >= 0
+            && row.created != 0
+            && row.id.as_deref() == Some(id.text())
+            && !id.is_escaped()
+            && self.children.is_empty();
+        if !goes_on {
+            return None;
+        }
+        for index in &plain.indexes {
+            row.seen |= 1 << choice_index(index.map(|number| doc.value(number)));
+        }
+        Some(current)
+    }
+
     /// The row to which a chunk belongs.
     ///
     /// - A chunk without an id (Azure's first one has `""`) belongs to the row of the chunk before it.
@@ -455,7 +488,7 @@ impl Tracker {
     }
 
     fn row_of_id(&mut self, id: &[u8], members: &Members<'_>, offset: u64) -> usize {
-        if let Some(&row) = self.open.get(id) {
+        if let Some(row) = self.open_row(id) {
             for part in self.children.remove(&row).unwrap_or_default() {
                 self.rows[part].parent = None;
             }
@@ -523,7 +556,7 @@ impl Tracker {
         }
         for choice in members.choices() {
             let [index, finish_reason] = choice.get_all([Key::Index, Key::FinishReason]);
-            let index = index.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63);
+            let index = choice_index(index);
             row.seen |= 1 << index;
             if let Some(reason) = finish_reason.and_then(Value::non_empty) {
                 row.finished |= 1 << index;
@@ -564,6 +597,12 @@ impl Tracker {
     }
 }
 
+/// The number of a choice's bit.
+#[inline]
+fn choice_index(sent: Option<Value<'_>>) -> u64 {
+    sent.and_then(Value::integer).and_then(|index| u64::try_from(index).ok()).unwrap_or(0).min(63)
+}
+
 /// Does the chunk say who speaks?
 fn begins_a_message(members: &Members<'_>) -> bool {
     members.choices.into_iter().flat_map(Value::items).any(|choice| {
@@ -597,7 +636,12 @@ impl Sink for Tracker {
             return;
         }
         let mut last = self.last.take();
-        self.last_row = self.take(shaped.doc(), shaped.place);
+        if let Some(row) = self.row_of_plain(&shaped) {
+            self.last_row = row;
+            self.repeat(row, 1);
+        } else {
+            self.last_row = self.take(shaped.doc(), shaped.place);
+        }
         if self.repeats(self.last_row) {
             Likeness::set(&mut last, &shaped);
             self.last = last;

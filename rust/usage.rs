@@ -2,9 +2,10 @@
 //!
 //! The last usage object of a stream is read here, once, when the stream's row becomes final.
 
-use crate::chunk::{self, Doc, Key, Value};
+use crate::chunk::shape::Shapes;
+use crate::chunk::{self, Doc, Key, Node, Value};
 use crate::error::{Damage, Kind, Place};
-use crate::reported::{Times, cost_in_usage, estimated_cost};
+use crate::reported::{Times, cost_in_usage, estimated_cost, tells_cost_or_times};
 use crate::stream::{Categories, Streams};
 
 /// How many token columns there are.
@@ -89,6 +90,30 @@ impl Coded {
     }
 }
 
+/// Bytes of each row, one behind the other; a row that has none has nothing.
+#[derive(Default)]
+pub struct Pieces {
+    /// Those of all rows.
+    pub bytes: Vec<u8>,
+    /// Where each row's end.
+    pub ends: Vec<i64>,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Option<&[u8]>) {
+        self.bytes.extend_from_slice(piece.unwrap_or_default());
+        self.ends.push(self.bytes.len() as i64);
+    }
+
+    /// The bytes of a row.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let piece = &self.bytes[start as usize..self.ends[row] as usize];
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
 /// One row for each stream of a source, as columns.
 #[derive(Default)]
 pub struct Columns {
@@ -104,10 +129,8 @@ pub struct Columns {
     pub time_to_first_token: Vec<f64>,
     /// Seconds from there to the last token, as the server measured them, NaN where it sent none.
     pub generation_time: Vec<f64>,
-    /// The usage objects as they were sent, one behind the other; nothing where none was reported.
-    pub usage: Vec<u8>,
-    /// Where each of them ends.
-    pub usage_end: Vec<i64>,
+    /// The usage objects as they were sent.
+    pub usage: Pieces,
     /// Unix seconds, 0 where unknown.
     pub created: Vec<i64>,
     /// How many chunks.
@@ -115,7 +138,7 @@ pub struct Columns {
     /// Where its first event stands.
     pub offset: Vec<i64>,
     /// Its id.
-    pub id: Vec<Option<Box<[u8]>>>,
+    pub id: Pieces,
     /// Its model.
     pub model: Coded,
     /// Its finish reason.
@@ -134,52 +157,111 @@ impl Columns {
         columns.model = Coded::recode(streams.rows.iter().map(|row| row.model), &streams.models);
         columns.finish_reason =
             Coded::recode(streams.rows.iter().map(|row| row.finish_reason), &streams.finish_reasons);
-        let mut nodes = Vec::new();
+        let mut objects = Objects::default();
         for row in streams.rows {
             columns.status.push(Some(row.status().name().as_bytes()));
             columns.created.push(row.created);
             columns.chunks.push(row.chunks.try_into().unwrap_or(i64::MAX));
             columns.offset.push(row.offset.try_into().unwrap_or(i64::MAX));
-            columns.id.push(row.id);
-            nodes.clear();
-            let place = row.usage.as_ref().map(|(_, place)| *place).unwrap_or_default();
-            // The bytes are those of a value that was parsed before; nothing can be wrong with them.
-            let usage = row.usage.as_ref().filter(|(raw, _)| chunk::parse(raw, raw.len(), 0, &mut nodes).is_ok());
-            let usage = usage.map(|(raw, _)| Doc::new(raw, &nodes).root());
+            columns.id.push(row.id.as_deref());
+            let (raw, place) = row.usage.as_ref().map_or((&b""[..], Place::default()), |(raw, place)| (raw, *place));
+            let usage = objects.read(raw);
             columns.reported.push(u8::from(usage.is_some()));
             columns.push_tokens(usage, place);
-            let cost = usage.and_then(cost_in_usage).or((!row.cost.is_nan()).then_some(row.cost));
-            columns.cost.push(cost.or_else(|| usage.and_then(estimated_cost)).unwrap_or(f64::NAN));
-            let times = usage.map_or(row.times, |usage| Times::in_usage(usage).or(row.times));
+            let told = usage.filter(|(_, plan)| plan.tells_more).map(|(usage, _)| usage);
+            let cost = told.and_then(cost_in_usage).or((!row.cost.is_nan()).then_some(row.cost));
+            columns.cost.push(cost.or_else(|| told.and_then(estimated_cost)).unwrap_or(f64::NAN));
+            let times = told.map_or(row.times, |usage| Times::in_usage(usage).or(row.times));
             columns.time_to_first_token.push(times.to_first_token.unwrap_or(f64::NAN));
             columns.generation_time.push(times.generation.unwrap_or(f64::NAN));
-            columns.usage.extend_from_slice(usage.map_or(b"", Value::text));
-            columns.usage_end.push(columns.usage.len() as i64);
+            columns.usage.push(usage.map(|_| raw));
         }
         columns
     }
 
-    fn push_tokens(&mut self, usage: Option<Value<'_>>, place: Place) {
+    fn push_tokens(&mut self, usage: Option<(Value<'_>, &Plan)>, place: Place) {
         let mut valid = 0;
-        for (number, column) in TOKENS.iter().enumerate() {
-            let found = usage.and_then(|usage| find(usage, column));
-            let count = match found {
-                Some((value, path)) => {
-                    let count = value.integer();
-                    if count.is_none() {
-                        let path: Vec<&str> = path.iter().map(|key| key.name()).collect();
-                        let found = value.kind_name();
-                        let reason = format!("usage.{} is a JSON {found}, expected an integer", path.join("."));
-                        self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
-                    }
-                    count
+        for (number, counts) in self.tokens.iter_mut().enumerate() {
+            let found = usage.and_then(|(usage, plan)| Some((usage.of_document(plan.nodes[number]?), plan)));
+            let count = found.and_then(|(value, plan)| {
+                let count = value.integer();
+                if count.is_none() {
+                    let path: Vec<&str> = plan.paths[number].iter().map(|key| key.name()).collect();
+                    let found = value.kind_name();
+                    let reason = format!("usage.{} is a JSON {found}, expected an integer", path.join("."));
+                    self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
                 }
-                None => None,
-            };
+                count
+            });
             valid |= u16::from(count.is_some()) << number;
-            self.tokens[number].push(count.unwrap_or(0));
+            counts.push(count.unwrap_or(0));
         }
         self.valid.push(valid);
+    }
+}
+
+/// Reads usage objects, which are built like others as events are: most match the shape of one before.
+struct Objects {
+    shapes: Shapes,
+    nodes: Vec<Node>,
+    plan: Plan,
+    /// The number of the template that the plan is for; None if it is for an object without a shape.
+    template: Option<u64>,
+}
+
+/// Where in a usage object, and in all that match the same template, the columns find their values.
+#[derive(Default)]
+struct Plan {
+    /// The node of each token column, and the path to it.
+    nodes: [Option<usize>; TOKEN_COLUMNS],
+    paths: [&'static [Key]; TOKEN_COLUMNS],
+    /// Does it tell a cost or times?
+    tells_more: bool,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        // The bytes are those of values that were parsed before: no number is too long.
+        Self { shapes: Shapes::new(0), nodes: Vec::new(), plan: Plan::default(), template: None }
+    }
+}
+
+impl Objects {
+    /// A usage object with its plan; None if there is none.
+    fn read<'a>(&'a mut self, raw: &'a [u8]) -> Option<(Value<'a>, &'a Plan)> {
+        if raw.is_empty() {
+            return None;
+        }
+        if let Some(matched) = self.shapes.find(raw, 0, |end| (end == raw.len()).then_some(end)) {
+            let template = self.shapes.template(matched);
+            let usage = Doc::shaped(raw, template, self.shapes.spans()).root();
+            // What is null or no number at all belongs to the structure: so a plan holds for all of a template.
+            if self.template != Some(template.number()) {
+                self.template = Some(template.number());
+                self.plan = Plan::new(usage);
+            }
+            return Some((usage, &self.plan));
+        }
+        self.nodes.clear();
+        chunk::parse(raw, raw.len(), 0, &mut self.nodes).ok()?;
+        self.shapes.learn(raw, &self.nodes);
+        let usage = Doc::new(raw, &self.nodes).root();
+        self.template = None;
+        self.plan = Plan::new(usage);
+        Some((usage, &self.plan))
+    }
+}
+
+impl Plan {
+    fn new(usage: Value<'_>) -> Self {
+        let mut plan = Self { tells_more: tells_cost_or_times(usage), ..Self::default() };
+        for (number, column) in TOKENS.iter().enumerate() {
+            if let Some((value, path)) = find(usage, column) {
+                plan.nodes[number] = Some(value.number());
+                plan.paths[number] = path;
+            }
+        }
+        plan
     }
 }
 

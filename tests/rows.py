@@ -43,10 +43,12 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
     assert (ends[-1] if ends else 0) == len(sent)
     pieces = [sent[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     plain["usage"] = [json.loads(piece) if piece else None for piece in pieces]
+    ids, ends = columns.pop("id"), array.array("q", columns.pop("id_end")).tolist()
+    assert (ends[-1] if ends else 0) == len(ids)
+    pieces = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    plain["id"] = [piece.decode("utf-8", "surrogatepass") or None for piece in pieces]
     for name, sent in columns.items():
-        if name == "id":
-            plain[name] = list(sent)
-        elif isinstance(sent, tuple):
+        if isinstance(sent, tuple):
             codes, categories = sent
             # Categories come in the order of the rows, none of them unused or twice.
             used = array.array("i", codes).tolist()

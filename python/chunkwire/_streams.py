@@ -387,6 +387,7 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
     costs = array("d")
     first, rest = array("d"), array("d")
     sent, ends = bytearray(), array("q")
+    ids, id_ends = bytearray(), array("q")
     for row in rows:
         bits = 0
         usage = row.usage or {}
@@ -410,6 +411,8 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
         if usage:
             sent += json.dumps(usage).encode()
         ends.append(len(sent))
+        ids += (row.id or "").encode("utf-8", "surrogatepass")
+        id_ends.append(len(ids))
     columns: dict[str, Any] = {name: column.tobytes() for name, column in tokens.items()}
     columns["valid"] = valid.tobytes()
     columns["reported"] = bytes(row.usage is not None for row in rows)
@@ -421,7 +424,8 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
     columns["created"] = array("q", (row.created for row in rows)).tobytes()
     columns["chunks"] = array("q", (row.chunks for row in rows)).tobytes()
     columns["offset"] = array("q", (row.offset for row in rows)).tobytes()
-    columns["id"] = [row.id for row in rows]
+    columns["id"] = bytes(ids)
+    columns["id_end"] = id_ends.tobytes()
     columns["model"] = _coded(row.model for row in rows)
     columns["finish_reason"] = _coded(row.finish_reason for row in rows)
     columns["status"] = _coded(row.status() for row in rows)

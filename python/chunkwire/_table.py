@@ -67,7 +67,7 @@ COLUMNS = (
 #: Columns that have NaN where the server sent nothing.
 _FLOATS = ("cost", "time_to_first_token", "generation_time")
 _DTYPES = (
-    dict.fromkeys((*TOKENS, "created", "chunks", "offset", "usage_end"), "int64")
+    dict.fromkeys((*TOKENS, "created", "chunks", "offset", "usage_end", "id_end"), "int64")
     | dict.fromkeys(_FLOATS, "float64")
     | {"reported": "bool", "valid": "uint16"}
 )
@@ -143,7 +143,7 @@ class _Parts:
         if name == "part":
             return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
         if name == "id":
-            return objects([text for _, columns in self._parts for text in columns["id"]])
+            return objects([text for _, columns in self._parts for text in _texts(columns["id"], columns["id_end"])])
         data = [columns[name] for _, columns in self._parts]
         memory = data[0] if len(data) == 1 else b"".join(data)
         return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
@@ -177,6 +177,20 @@ class _Parts:
                 nothing = numbers.setdefault(None, len(numbers)) if (own < 0).any() else -1
                 pieces.append(np.array([*ours, nothing], np.int64)[own])
         return np.concatenate(pieces), list(numbers)
+
+
+def _texts(data: bytes, ends: bytes) -> Iterator[str | None]:
+    """Texts that stand one behind the other, in UTF-8; None for one that is empty."""
+    start = 0
+    if data.isascii():
+        text = data.decode()
+        for end in memoryview(ends).cast("q"):
+            yield text[start:end] or None
+            start = end
+        return
+    for end in memoryview(ends).cast("q"):
+        yield data[start:end].decode("utf-8", "surrogatepass") or None
+        start = end
 
 
 class _Picked:

@@ -250,6 +250,13 @@ impl<'a> Value<'a> {
         self.doc.template().filter(|template| template.is_constant(self.number))
     }
 
+    /// Another value of the same document.
+    #[inline]
+    #[must_use]
+    pub fn of_document(self, number: usize) -> Self {
+        self.doc.value(number)
+    }
+
     /// How many nodes it takes, itself and what is in it.
     #[inline]
     #[must_use]
@@ -399,7 +406,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn integer(self) -> Option<i64> {
         match self.kind() {
-            Type::Int => std::str::from_utf8(self.text()).ok()?.parse().ok(),
+            Type::Int => integer(self.text()),
             Type::Float => {
                 let number = self.number_value()?;
                 // Both bounds are exact as f64; the upper one is the first that does not fit.
@@ -435,6 +442,19 @@ impl<'a> Value<'a> {
             _ => "number",
         }
     }
+}
+
+/// A number written as an integer, if it fits.
+#[inline]
+fn integer(text: &[u8]) -> Option<i64> {
+    // So many characters hold no number that is too large.
+    const SHORT: usize = 18;
+    if text.len() > SHORT {
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let number = digits.iter().fold(0, |number, &digit| 10 * number + i64::from(digit & 15));
+    Some(if digits.len() < text.len() { -number } else { number })
 }
 
 /// The elements of an array.

@@ -1,10 +1,10 @@
 //! Usage columns as bytes for NumPy.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict};
 
 use super::block::{Block, Feed, Next};
-use super::convert::{array, coded, text};
+use super::convert::{array, coded};
 use super::errors;
 use super::pipeline::Settings;
 use crate::decoder::{Decoder, Stats};
@@ -116,16 +116,13 @@ fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDic
     dict.set_item("cost", array(py, &columns.cost, f64::to_ne_bytes)?)?;
     dict.set_item("time_to_first_token", array(py, &columns.time_to_first_token, f64::to_ne_bytes)?)?;
     dict.set_item("generation_time", array(py, &columns.generation_time, f64::to_ne_bytes)?)?;
-    dict.set_item("usage", PyBytes::new(py, &columns.usage))?;
-    dict.set_item("usage_end", array(py, &columns.usage_end, i64::to_ne_bytes)?)?;
+    for (name, ends, pieces) in [("usage", "usage_end", &columns.usage), ("id", "id_end", &columns.id)] {
+        dict.set_item(name, PyBytes::new(py, &pieces.bytes))?;
+        dict.set_item(ends, array(py, &pieces.ends, i64::to_ne_bytes)?)?;
+    }
     dict.set_item("created", array(py, &columns.created, i64::to_ne_bytes)?)?;
     dict.set_item("chunks", array(py, &columns.chunks, i64::to_ne_bytes)?)?;
     dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;
-    let ids = PyList::empty(py);
-    for id in &columns.id {
-        ids.append(id.as_deref().map(|id| text(py, id)).transpose()?)?;
-    }
-    dict.set_item("id", ids)?;
     for (name, Coded { codes, categories }) in
         [("model", &columns.model), ("finish_reason", &columns.finish_reason), ("status", &columns.status)]
     {

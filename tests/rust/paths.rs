@@ -215,7 +215,7 @@ impl Rows {
                 format!("{:?}", columns.created),
                 format!("{:?}", columns.chunks),
                 format!("{:?}", columns.offset),
-                format!("{:?}", columns.id),
+                format!("{:?}", (columns.id.bytes, columns.id.ends)),
             ],
             texts: texts.iter().map(|coded| format!("{:?} {:?}", coded.codes, coded.categories)).collect(),
             damages: format!("{:?}", columns.damages),

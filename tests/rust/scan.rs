@@ -56,7 +56,7 @@ fn seen(streams: Streams) -> String {
         columns.created,
         columns.chunks,
         columns.offset,
-        columns.id,
+        (columns.id.bytes, columns.id.ends),
         (columns.model.codes, columns.model.categories),
         (columns.status.codes, columns.status.categories),
         columns.damages,

@@ -35,7 +35,7 @@ pub(crate) fn read(pieces: &[&[u8]], options: Options) -> (Vec<Row>, Vec<Damage>
     }
     decoder.finish(&mut tracker);
     let columns = Columns::new(tracker.finish());
-    let rows = (0..columns.id.len()).map(|row| row_of(&columns, row)).collect();
+    let rows = (0..columns.chunks.len()).map(|row| row_of(&columns, row)).collect();
     for coded in [&columns.model, &columns.finish_reason, &columns.status] {
         check_categories(coded);
     }
@@ -54,7 +54,7 @@ fn row_of(columns: &Columns, row: usize) -> Row {
         valid.then_some(count)
     };
     Row {
-        id: columns.id[row].as_deref().map(text),
+        id: columns.id.get(row).map(text),
         model: of(&columns.model),
         created: columns.created[row],
         finish_reason: of(&columns.finish_reason),

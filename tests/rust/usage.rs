@@ -311,3 +311,43 @@ fn texts_that_repeat_are_kept_once() {
     let models: Vec<String> = rows_of(&source).into_iter().filter_map(|row| row.model).collect();
     assert_eq!(models, ["m", "n", "m", "o", "n"]);
 }
+
+#[test]
+fn objects_that_are_built_alike_are_read_alike() {
+    // The same structure again and again, with values of every length: most of these match the shape of one before.
+    let values = [
+        "0",
+        "-0",
+        "7",
+        "-7",
+        "12",
+        "999999999999999999",
+        "-999999999999999999",
+        "1000000000000000000",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "1.0",
+        "2.5",
+        "1e3",
+        "-1E2",
+    ];
+    let usage = |first: &str, second: &str| {
+        format!(
+            r#"{{"prompt_tokens":{first},"completion_tokens":3,"total_tokens":{second},"prompt_tokens_details":{{"cached_tokens":{second},"audio_tokens":null}},"cost":{first}}}"#
+        )
+    };
+    let mut source = String::new();
+    let mut expected = Vec::new();
+    for (number, (first, second)) in values.iter().flat_map(|&first| values.map(|second| (first, second))).enumerate() {
+        let usage = usage(first, second);
+        source += &tail(&format!("\"id\":\"s{number}\",\"usage\":{usage}"));
+        source += DONE;
+        expected.push(with(&usage));
+    }
+    let rows = rows_of(&source);
+    assert_eq!(rows.len(), expected.len());
+    for (row, alone) in rows.iter().zip(&expected) {
+        assert_eq!((&row.tokens, row.cost, row.reported), (&alone.tokens, alone.cost, alone.reported));
+    }
+}
