@@ -13,7 +13,7 @@ mod corpora;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use chunkwire::chunk::Type;
+use chunkwire::chunk::Value;
 use chunkwire::decoder::{Decoder, Options, Paths};
 use chunkwire::record::{Builder, Item};
 use corpora::{Corpus, Counts, Event, File, Members, Order, Random, Source};
@@ -267,11 +267,8 @@ fn decode(bytes: &[u8], shapes: bool) -> (Counts, Paths) {
         for item in full.items() {
             if let Item::Chunk(record) = item {
                 counts.chunks += 1;
-                if let Some(content) = full.doc(record).content()
-                    && content.kind() == Type::String
-                {
-                    counts.content += content.bytes().len() as u64;
-                }
+                let content = full.doc(record).content().and_then(Value::string);
+                counts.content += content.map_or(0, |content| content.len() as u64);
             }
         }
         batch = full.recycle();

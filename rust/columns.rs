@@ -70,10 +70,8 @@ impl ChunkColumns {
             (Some(last), Some(template)) if last.template == template.number() => last.row,
             _ => self.row(doc),
         };
-        let content = doc.content().filter(|content| content.kind() == Type::String);
-        if let Some(content) = content {
-            self.content.extend_from_slice(&content.bytes());
-        }
+        let content = doc.content().and_then(Value::string);
+        self.content.extend_from_slice(content.as_deref().unwrap_or_default());
         self.offset.push(offset as i64);
         self.index.push(row.index);
         self.content_end.push(self.content.len() as i64);

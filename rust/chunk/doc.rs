@@ -381,13 +381,27 @@ impl<'a> Value<'a> {
     /// The text of a key or string, unescaped: UTF-8, but for lone surrogates, which stand as three bytes each.
     #[must_use]
     pub fn bytes(self) -> Cow<'a, [u8]> {
-        if self.is_escaped() { Cow::Owned(text::unescape(self.text())) } else { Cow::Borrowed(self.text()) }
+        self.unescaped(self.node())
+    }
+
+    #[inline]
+    fn unescaped(self, node: Node) -> Cow<'a, [u8]> {
+        let text = &self.doc.text[node.start as usize..node.end as usize];
+        if node.flags() & ESCAPED == 0 { Cow::Borrowed(text) } else { Cow::Owned(text::unescape(text)) }
+    }
+
+    /// The text of a string, as `bytes`; None for anything else.
+    #[inline]
+    #[must_use]
+    pub fn string(self) -> Option<Cow<'a, [u8]>> {
+        let node = self.node();
+        (node.kind() == Type::String).then(|| self.unescaped(node))
     }
 
     /// The text of a string that is not empty.
     #[must_use]
     pub fn non_empty(self) -> Option<Cow<'a, [u8]>> {
-        (self.kind() == Type::String && !self.text().is_empty()).then(|| self.bytes())
+        self.string().filter(|text| !text.is_empty())
     }
 
     /// A number as f64.
