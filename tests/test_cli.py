@@ -99,7 +99,10 @@ def test_usage_by(run: Run, clean: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["usage", "--by", "modl", "x"], "possible are 'model', 'day', 'source', 'status', 'finish_reason'"),
+        (
+            ["usage", "--by", "modl", "x"],
+            "possible are 'model', 'month', 'day', 'hour', 'source', 'status', 'finish_reason'",
+        ),
         (["usage", "--by", "model,", "x"], "expected names with commas"),
         (["usage", "--threads", "0", "x"], "expected a number from 1"),
         (["usage", "--format", "xml", "x"], "invalid choice"),
@@ -131,7 +134,13 @@ def test_usage_as_json(run: Run, clean: Path, dirty: Path, engine: str) -> None:
         "streams": 3,
         "reported": 2,
         "by": ["model", "status"],
+        "since": None,
+        "until": None,
+        "outside": 0,
+        "undated": 0,
+        "percentiles": [],
         "rows": summary.to_dicts(),
+        "other": None,
         "total": summary.total,
         "damage": {"damaged": 1, "server_errors": 1, "damaged_bytes": len(event("{oops")), "skipped_bytes": 0},
         "failures": [],

@@ -19,8 +19,8 @@ RUST = ROOT / "rust"
 # --- Python ------------------------------------------------------------------------------------------------------
 
 PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user can use
-#: But for text tables, which summaries print with as well, and for what a PATH means, the same as for `usage`.
-SHARED = ("_render", "_sources")
+#: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths.
+SHARED = ("_render", "_sources", "_order", "_breakdown")
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
 ENGINE = {

@@ -340,7 +340,9 @@ def test_summaries_by_other_keys(table: chunkwire.UsageTable) -> None:
 
 @pytest.mark.parametrize("by", ["modl", "id", "", (), ("model", "tokens"), ("model", "model")])
 def test_what_cannot_be_summarized(table: chunkwire.UsageTable, by: Any) -> None:
-    with pytest.raises(ValueError, match="possible are 'model', 'day', 'source', 'status', 'finish_reason'"):
+    with pytest.raises(
+        ValueError, match="possible are 'model', 'month', 'day', 'hour', 'source', 'status', 'finish_reason'"
+    ):
         table.summary(by=by)
 
 

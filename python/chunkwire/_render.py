@@ -8,12 +8,32 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Column", "as_text", "cell_text", "fitted", "printable", "shortened", "width_of"]
+__all__ = [
+    "LABEL",
+    "Column",
+    "Total",
+    "as_text",
+    "cell_text",
+    "count_text",
+    "fitted",
+    "footers",
+    "printable",
+    "seconds_text",
+    "share_text",
+    "shortened",
+    "width_of",
+]
 
 _GAP = "  "
 _LEAST_TEXT = 12
+
+#: The key of what a row below the others is called, whichever column is the first; else the first is "total".
+LABEL = ""
+
+#: What stands below the rows: nothing, a row, or several.
+Total: TypeAlias = "dict[str, Any] | Sequence[dict[str, Any]] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +96,34 @@ def cell_text(row: dict[str, Any], column: Column) -> str:
     return printable(str(value))
 
 
+def share_text(share: float | None) -> str:
+    """A share of 1 as it is printed."""
+    return "-" if share is None else f"{100 * share:,.1f} %"
+
+
+def count_text(count: float | None) -> str:
+    """A count that may lie between two whole numbers."""
+    return "-" if count is None else f"{count:,.0f}" if count == int(count) or abs(count) >= 100 else f"{count:,.1f}"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A time: to the millisecond where it is short, and never more than is worth reading."""
+    if seconds is None:
+        return "-"
+    size = abs(seconds)
+    return f"{seconds:,.{3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0}f} s"
+
+
 def as_text(
     columns: Sequence[Column],
     rows: Sequence[dict[str, Any]],
-    total: dict[str, Any] | None = None,
+    total: Total = None,
     *,
     text_width: int | None = None,
 ) -> str:
     """The table, without a line end at its end; texts no wider than ``text_width``."""
-    cells = [[_cell(row, column, text_width) for column in columns] for row in rows]
-    if total is not None:
-        cells.append([_cell({columns[0].name: "total"} | total, column, text_width) for column in columns])
+    ends = footers(columns, total)
+    cells = [[_cell(row, column, text_width) for column in columns] for row in [*rows, *ends]]
     heads = [column.head for column in columns]
     widths = [max(map(width_of, values)) for values in zip(heads, *cells, strict=True)]
 
@@ -99,9 +136,15 @@ def as_text(
 
     rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
     lines = [line(heads), rule, *map(line, cells)]
-    if total is not None:
-        lines.insert(-1, rule)
+    if ends:
+        lines.insert(-len(ends), rule)
     return "\n".join(lines)
+
+
+def footers(columns: Sequence[Column], total: Total) -> list[dict[str, Any]]:
+    """The rows at the end of a table: none, the total, or several, each with its label in the first column."""
+    ends = [total] if isinstance(total, dict) else list(total or ())
+    return [{columns[0].name: end.get(LABEL, "" if at else "total")} | end for at, end in enumerate(ends)]
 
 
 def _cell(row: dict[str, Any], column: Column, text_width: int | None) -> str:
@@ -110,14 +153,14 @@ def _cell(row: dict[str, Any], column: Column, text_width: int | None) -> str:
 
 
 def fitted(
-    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, width: int
+    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: Total, width: int
 ) -> tuple[list[Column], int | None]:
     """The columns that fit into a width, and how wide their texts may be: first texts are shortened, then columns left
     out, then texts shortened further."""
     shown = list(columns)
     widest = {
         column.name: max(
-            [width_of(column.head), *(width_of(cell_text(row, column)) for row in [*rows, *([total] if total else [])])]
+            [width_of(column.head), *(width_of(cell_text(row, column)) for row in [*rows, *footers(columns, total)])]
         )
         for column in columns
     }

@@ -6,12 +6,16 @@ All sums are exact: where 64 bits may not hold one, Python's integers do.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from chunkwire._render import Column, as_text, cell_text
+from chunkwire import _breakdown, _percentiles
+from chunkwire._order import ordered, sort_keys, top_of
+from chunkwire._percentiles import points_of, spread
+from chunkwire._render import Column, Total, as_text, cell_text, footers
+from chunkwire._times import ALWAYS, UNITS, When, Window, coded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,14 +25,16 @@ if TYPE_CHECKING:
 
     _Ints = npt.NDArray[np.int64]
 
-__all__ = ["BY", "Summary", "summarize"]
+__all__ = ["BY", "Summary", "reported_note", "summarize"]
 
-BY = ("model", "day", "source", "status", "finish_reason")
+BY = ("model", *UNITS, "source", "status", "finish_reason")
 
 _SUMS = ("chunks", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
+#: What stands in the table of sums.
+_MAIN = ("streams", "reported", *_SUMS, "cost")
 _HEADS = {"finish_reason": "finish reason"}
-_EPOCH = date(1970, 1, 1)
-_LAST_DAY = (date(9999, 12, 31) - _EPOCH).days
+#: Which columns a narrow terminal can do without: the smallest first.
+_OPTIONAL = {"chunks": 1, "reported": 2, "reasoning_tokens": 3, "streams": 4}
 
 
 class Summary:
@@ -40,15 +46,40 @@ class Summary:
         What the rows are grouped by.
     columns : tuple of str
         The keys of each row, in order: the groups', ``streams``, ``reported`` (streams whose server reported usage),
-        ``chunks``, the token counts, and ``cost`` if any server reported one.
+        ``chunks``, the token counts, ``cost`` if any server reported one, and what else was asked for.
     total : dict
         The same sums over all rows, without the groups' keys.
+    other : dict or None
+        The same over the groups that ``top`` left out, and as ``groups`` how many those are.
+    since, until : datetime or None
+        Only streams that were created since then, and before that; in UTC.
+    outside, undated : int
+        How many streams that left out: those from before or after, and those that have no time.
+    percentiles : tuple of float
+        Which percentiles the rows have.
     """
 
-    def __init__(self, by: tuple[str, ...], rows: list[dict[str, Any]], total: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        by: tuple[str, ...],
+        rows: list[dict[str, Any]],
+        total: dict[str, Any],
+        *,
+        other: dict[str, Any] | None = None,
+        window: Window = ALWAYS,
+        outside: int = 0,
+        undated: int = 0,
+        percentiles: tuple[float, ...] = (),
+    ) -> None:
         self.by = by
         self.columns: tuple[str, ...] = (*by, *total)
         self.total = total
+        self.other = other
+        self.since: datetime | None = window.since
+        self.until: datetime | None = window.until
+        self.outside = outside
+        self.undated = undated
+        self.percentiles = percentiles
         self._rows = rows
 
     def __len__(self) -> int:
@@ -63,63 +94,112 @@ class Summary:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Summary):
             return NotImplemented
-        return (self.by, self._rows, self.total) == (other.by, other._rows, other.total)
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("by", "_rows", "total", "other", "since", "until", "outside", "undated", "percentiles")
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The rows, without the total."""
+        """The rows, without the total and the other."""
         return [dict(row) for row in self._rows]
 
     @property
     def note(self) -> str:
-        """How many streams reported usage, in words."""
-        return reported_note(self.total["reported"], self.total["streams"])
+        """How many streams reported usage, and how many are not in the sums, in words."""
+        lines = [reported_note(self.total["reported"], self.total["streams"])]
+        if left_out := self.left_out:
+            lines.append(left_out)
+        return "\n".join(lines)
+
+    @property
+    def left_out(self) -> str:
+        """The limits of time, and what they left out, in words; nothing if there are none."""
+        if self.since is None and self.until is None:
+            return ""
+        parts = [f"{_streams(self.outside)} from before or after"] if self.outside else []
+        parts += [f"{_streams(self.undated)} without a time"] if self.undated else []
+        since = f" since {self.since:{_TIME}}" if self.since else ""
+        until = f" until {self.until:{_TIME}}" if self.until else ""
+        return f"only what was created{since}{until} UTC; left out: {' and '.join(parts) or 'nothing'}"
+
+    def tables(self, *, grouped: bool = True) -> list[tuple[list[Column], list[dict[str, Any]], Total]]:
+        """What is printed: columns, rows and what stands below them, of the sums, of the kinds of tokens and of the
+        percentiles (those two of the total alone if not ``grouped``)."""
+        rows = self.to_dicts()
+        if self.other is not None:
+            number = self.other["groups"]
+            rows.append({self.by[0]: f"other ({number:,} {'group' if number == 1 else 'groups'})"} | self.other)
+        found: list[tuple[list[Column], list[dict[str, Any]], Total]] = [(self.text_columns(), rows, self.total)]
+        groups = rows if grouped and len(rows) > 1 else ()
+        if _breakdown.share_name("cached_tokens") in self.total and self.total["streams"]:
+            found.append(_breakdown.table_of(self.by, groups, self.total))
+        if self.percentiles and self.total["streams"]:
+            found.append(_percentiles.table_of(self.by, groups, self.total, self.percentiles))
+        return found
 
     def text_columns(self) -> list[Column]:
-        """The columns as they are printed: keys to the left, numbers to the right."""
-        optional = {"chunks": 1, "reported": 2, "streams": 4, "reasoning_tokens": 3}
+        """The columns of the sums as they are printed: keys to the left, numbers to the right."""
         return [
             Column(
                 name,
                 _HEADS.get(name, name.removesuffix("_tokens")),
                 is_text=name in self.by,
-                optional=optional.get(name, 0),
+                optional=_OPTIONAL.get(name, 0),
             )
             for name in self.columns
+            if name in (*self.by, *_MAIN)
         ]
 
     def __str__(self) -> str:
-        return f"{as_text(self.text_columns(), self._rows, self.total)}\n\n{self.note}"
+        return "\n\n".join([*(as_text(*table) for table in self.tables()), self.note])
 
     def __repr__(self) -> str:
         return f"<Summary by {', '.join(self.by)}: {len(self)} rows>\n{self}"
 
     def _repr_html_(self) -> str:
-        columns = self.text_columns()
+        return "".join(_html(*table) for table in self.tables()) + f"<p>{escape(self.note)}</p>"
 
-        def line(row: dict[str, Any], tag: str) -> str:
-            cells = (
-                f'<{tag} style="text-align:{"left" if column.is_text else "right"}">'
-                f"{escape(cell_text(row, column))}</{tag}>"
-                for column in columns
-            )
-            return f"<tr>{''.join(cells)}</tr>"
 
-        head = line({column.name: column.head for column in columns}, "th")
-        body = "".join(line(row, "td") for row in self._rows)
-        total = line({self.by[0]: "total"} | self.total, "th")
-        return (
-            f"<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{total}</tfoot></table><p>{escape(self.note)}</p>"
+def _html(columns: list[Column], rows: list[dict[str, Any]], total: Total) -> str:
+    def line(row: dict[str, Any], tag: str) -> str:
+        sides = ("left" if column.is_text else "right" for column in columns)
+        cells = (
+            f'<{tag} style="text-align:{side}">{escape(cell_text(row, column))}</{tag}>'
+            for side, column in zip(sides, columns, strict=True)
         )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head = line({column.name: column.head for column in columns}, "th")
+    body = "".join(line(row, "td") for row in rows)
+    end = "".join(line(row, "th") for row in footers(columns, total))
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{end}</tfoot></table>"
+
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+
+
+def _streams(number: int) -> str:
+    return f"{number:,} {'stream' if number == 1 else 'streams'}"
 
 
 def reported_note(reported: int, streams: int) -> str:
     """How many streams reported usage, in words."""
-    return f"{reported:,} of {streams:,} {'stream' if streams == 1 else 'streams'} reported usage"
+    return f"{reported:,} of {_streams(streams)} reported usage"
 
 
-def summarize(table: UsageTable, by: str | tuple[str, ...] | list[str]) -> Summary:
+def summarize(
+    table: UsageTable,
+    by: str | Sequence[str],
+    *,
+    since: When | None,
+    until: When | None,
+    sort: str | Iterable[str] | None,
+    top: int | None,
+    breakdown: bool,
+    percentiles: bool | Iterable[float],
+) -> Summary:
     """Sums the table's rows by one key or several."""
     import numpy as np
 
@@ -128,6 +208,28 @@ def summarize(table: UsageTable, by: str | tuple[str, ...] | list[str]) -> Summa
     if unknown or not keys or len(set(keys)) < len(keys):
         what = f"by {unknown[0]!r}" if unknown else "by nothing" if not keys else "twice by the same key"
         raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, BY))}, or several of them")
+    points, most, window = points_of(percentiles), top_of(top), Window.of(since, until)
+    outside = undated = 0
+    if window:
+        inside, outside, undated = window.split(table.created)
+        table = table[inside]
+
+    def measured(table: UsageTable, groups: _Ints) -> dict[str, list[Any]]:
+        sums = _sums(table, groups, _breakdown.KINDS if breakdown else ())
+        if breakdown:
+            sums |= _breakdown.shares(sums)
+        return sums | spread(table, groups, len(sums["streams"]), points)
+
+    def alone(table: UsageTable) -> dict[str, Any]:
+        if not len(table):
+            return _nothing(measured(table, np.zeros(0, np.int64)))
+        return {name: values[0] for name, values in measured(table, np.zeros(len(table), np.int64)).items()}
+
+    total = alone(table)
+    sorting = None if sort is None else sort_keys(sort, [*keys, *dict.fromkeys([*total, "cost"])], keys)
+    about: dict[str, Any] = {"window": window, "outside": outside, "undated": undated, "percentiles": points}
+    if not len(table):
+        return Summary(keys, [], total, **about)
 
     # Each group is a number; of two keys, a pair of numbers made one.
     groups = np.zeros(len(table), np.int64)
@@ -142,10 +244,8 @@ def summarize(table: UsageTable, by: str | tuple[str, ...] | list[str]) -> Summa
         groups = groups.reshape(-1).astype(np.int64, copy=False)
         parents.append(groups)
 
-    sums = _sums(table, groups)
+    sums = measured(table, groups)
     count = len(sums["streams"])
-    if not len(table):
-        return Summary(keys, [], _sums_of_nothing())
     _, first = np.unique(groups, return_index=True)
     rows = []
     for group in range(count):
@@ -159,27 +259,29 @@ def summarize(table: UsageTable, by: str | tuple[str, ...] | list[str]) -> Summa
         _, begins = np.unique(parent, return_index=True)
         for group in range(count):
             one = int(parent[first[group]])
-            place = (rows[group]["day"],) if key == "day" else (-totals[one], int(begins[one]))
+            place = (rows[group][key],) if key in UNITS else (-totals[one], int(begins[one]))
             places[group] += place
     order = sorted(range(count), key=places.__getitem__)
-    total = {name: values[0] for name, values in _sums(table, np.zeros_like(groups)).items()}
-    return Summary(keys, [rows[group] for group in order], total)
+    if sorting is not None:
+        order = ordered(rows, sorting, order)
+    if most is None or most >= count:
+        return Summary(keys, [rows[group] for group in order], total, **about)
+    if sorting is None:  # those with the most tokens, but in their own order
+        largest = set(ordered(rows, [("total_tokens", True)], order)[:most])
+        order = [group for group in order if group in largest]
+    shown = np.zeros(count, bool)
+    shown[order[:most]] = True
+    rest = alone(table[~shown[groups]])
+    other = {"groups": count - most} | {name: rest.get(name) for name in total}
+    return Summary(keys, [rows[group] for group in order[:most]], total, other=other, **about)
 
 
 def _coded(table: UsageTable, key: str) -> tuple[_Ints, list[Any]]:
     """A key of each row, as a number and the text that it stands for."""
-    if key != "day":
-        return table._codes(key)
-    import numpy as np
-
-    # Nobody sent a time before 1970, and after the year 9999 there are no dates.
-    days, codes = np.unique(np.where(table.created > 0, table.created // 86400, -1), return_inverse=True)
-    texts = [(_EPOCH + timedelta(day)).isoformat() if 0 <= day <= _LAST_DAY else "unknown" for day in days.tolist()]
-    distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
-    return np.array([distinct[text] for text in texts], np.int64)[codes.reshape(-1)], list(distinct)
+    return coded(table.created, key) if key in UNITS else table._codes(key)
 
 
-def _sums(table: UsageTable, groups: _Ints) -> dict[str, list[Any]]:
+def _sums(table: UsageTable, groups: _Ints, kinds: Sequence[str]) -> dict[str, list[Any]]:
     import numpy as np
 
     sums: dict[str, list[Any]] = {
@@ -194,11 +296,15 @@ def _sums(table: UsageTable, groups: _Ints) -> dict[str, list[Any]]:
         for group, cost in zip(groups[has_cost].tolist(), table.cost[has_cost].tolist(), strict=True):
             costs[group].append(cost)
         sums["cost"] = [math.fsum(some) if some else None for some in costs]
+    for name in kinds:
+        if name not in sums:
+            sums[name] = _exact_sums(getattr(table, name), groups)
     return sums
 
 
-def _sums_of_nothing() -> dict[str, Any]:
-    return dict.fromkeys(("streams", "reported", *_SUMS), 0)
+def _nothing(columns: Iterable[str]) -> dict[str, Any]:
+    """The sums of no rows: counts are 0, and what has no value is None."""
+    return {name: 0 if name.endswith(("_tokens", "streams", "reported", "chunks")) else None for name in columns}
 
 
 def _exact_sums(values: _Ints, groups: _Ints) -> list[int]:

@@ -16,6 +16,7 @@ from chunkwire._arrays import Table, objects
 from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._stats import Stats
 from chunkwire._summary import Summary, reported_note, summarize
+from chunkwire._times import Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from chunkwire._decode import Engine, Format, OnError, OneSource
     from chunkwire._progress import Progress
+    from chunkwire._times import When
 
     _Ints: TypeAlias = npt.NDArray[np.int64]
     _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -406,13 +408,64 @@ class UsageTable(Table):
         lines += [f"  {name:<17} {text:>{width}}" for name, text in counts.items()]
         return "\n".join(lines)
 
-    def summary(self, by: str | Sequence[str] = "model") -> Summary:
-        """Sums by "model", "day", "source", "status", "finish_reason", or a tuple of them.
+    def between(self, since: When | None = None, until: When | None = None) -> UsageTable:
+        """The streams that were created in a span of time, as `summary` understands it; none of them without a time."""
+        inside, _, _ = Window.of(since, until).split(self.created)
+        return self[inside]
 
-        The largest group by total tokens comes first; days come in their order. A day is that of ``created`` in UTC,
-        as ``2026-11-20``, and "unknown" where the server sent none.
+    def summary(
+        self,
+        by: str | Sequence[str] = "model",
+        *,
+        since: When | None = None,
+        until: When | None = None,
+        sort: str | Iterable[str] | None = None,
+        top: int | None = None,
+        breakdown: bool = False,
+        percentiles: bool | Iterable[float] = False,
+    ) -> Summary:
+        """Sums by group. All times are those of ``created``, in UTC.
+
+        Parameters
+        ----------
+        by : str or sequence of str
+            "model", "month", "day", "hour", "source", "status", "finish_reason", or several of them. A time is a text
+            such as ``2026-11-20 14:00``, and "unknown" where the server sent none.
+        since, until : str, date, datetime or number, optional
+            Only streams that were created since then, and before that. A text is a date (``2026-11-20``), a month
+            (``2026-11``), a time (``2026-11-20T14:30``, perhaps with its offset), ``today``, ``yesterday``, or so long
+            ago: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. A number is seconds since 1970. ``until`` a date or a month
+            means to its end. Streams without a time are left out then, and counted as ``undated``.
+        sort : str or sequence of str, optional
+            Columns to sort by, numbers from the largest and texts from the first; the other way with ``:asc`` or
+            ``:desc`` behind the name. ``_tokens`` may be left out. By default the largest group by total tokens comes
+            first, key by key, and times come in their order.
+        top : int, optional
+            Only so many groups: the first ones by ``sort``, or those with the most total tokens. The others are summed
+            up as ``summary.other``.
+        breakdown : bool
+            Every kind of token (cached, written to the cache, audio, reasoning, predictions), and its share: of the
+            prompt tokens, or of the completion tokens, from 0 to 1. None where there are none of those.
+        percentiles : bool or numbers from 0 to 100
+            Percentiles of the streams' tokens, chunks and times, 50, 95 and 99 if True: ``total_tokens_p95`` and so
+            on, and as ``total_tokens_streams`` how many streams have that value, which are those that count. They are
+            NumPy's method "linear", as float64; None where no stream has the value.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where one of these cannot be understood.
         """
-        return summarize(self, by if isinstance(by, str) else tuple(by))
+        return summarize(
+            self,
+            by if isinstance(by, str) else tuple(by),
+            since=since,
+            until=until,
+            sort=sort,
+            top=top,
+            breakdown=breakdown,
+            percentiles=percentiles,
+        )
 
 
-_OTHER = ("by_source", "raw", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")
+_OTHER = ("between", "by_source", "raw", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")

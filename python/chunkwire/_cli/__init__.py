@@ -15,6 +15,7 @@ from typing import Any
 import chunkwire
 from chunkwire._cli import _check, _decode, _usage
 from chunkwire._cli._output import OutputError, flush, note
+from chunkwire._cli._schema import keys_text
 
 __all__ = ["main"]
 
@@ -38,6 +39,8 @@ _USAGE = """\
 examples:
   chunkwire usage logs/
   chunkwire usage 'logs/2026-*/*.sse.gz' --by model,day
+  chunkwire usage logs/ --since 7d --by day --percentiles
+  chunkwire usage logs/ --since 2026-11 --until 2026-11 --breakdown --top 5
   chunkwire usage log.sse --rows --format csv -o streams.csv
   curl -sN ... | chunkwire usage -
 """
@@ -118,11 +121,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    usage = _command(commands, "usage", _usage.run, "token usage by model, day, source or status", _USAGE)
+    usage = _command(
+        commands, "usage", _usage.run, "token usage by model, day, source or status", f"{_USAGE}\n{keys_text()}"
+    )
     usage.add_argument(
         "--by", type=_keys, default=("model",), metavar="KEY[,KEY]",
-        help="group by model, day, source, status, finish_reason, or several: model,day (default: model)",
+        help="group by model, month, day, hour, source, status, finish_reason, or several: model,day (default: model)",
     )  # fmt: skip
+    usage.add_argument(
+        "--since", metavar="TIME",
+        help="only streams created (UTC) since a date 2026-11-20, a month 2026-11, a time 2026-11-20T14:30, seconds "
+        "since 1970, today, yesterday, or so long ago: 30m, 24h, 7d, 2w",
+    )  # fmt: skip
+    usage.add_argument(
+        "--until", metavar="TIME", help="only streams created before that; a date or a month is meant to its end"
+    )
+    usage.add_argument(
+        "--sort", metavar="COLUMN[,COLUMN]",
+        help="numbers from the largest, texts from the first; COLUMN:asc or COLUMN:desc as you say "
+        "(default: total tokens, but times in their order)",
+    )  # fmt: skip
+    usage.add_argument(
+        "--top", type=_count, metavar="N",
+        help="only the first N by --sort, or the N with the most tokens; the rest is summed up as other",
+    )  # fmt: skip
+    usage.add_argument("--breakdown", action="store_true", help="every kind of token: cached, reasoning, audio, ...")
+    usage.add_argument("--percentiles", action="store_true", help="p50, p95, p99 of tokens, chunks and times")
     usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")
     usage.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     usage.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chunkwire import Stats
-from chunkwire._render import Column, as_text, cell_text, fitted, printable, shortened
+from chunkwire._render import Column, Total, as_text, cell_text, fitted, footers, printable, shortened
 from chunkwire._sources import SUFFIXES
 
 __all__ = [
@@ -107,9 +107,7 @@ def progress_for(options: Any) -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and "-" not in options.paths
 
 
-def table_text(
-    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, *, fit: bool
-) -> str:
+def table_text(columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: Total, *, fit: bool) -> str:
     """The table as text; where it has to fit a terminal, columns may be left out, which is told below it."""
     if not fit:
         return as_text(columns, rows, total)
@@ -122,7 +120,7 @@ def table_text(
 
 
 def _rich_text(
-    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: dict[str, Any] | None, text_width: int | None
+    columns: Sequence[Column], rows: Sequence[dict[str, Any]], total: Total, text_width: int | None
 ) -> str | None:
     """The same with bold and colours; None where rich is not installed."""
     try:
@@ -137,17 +135,18 @@ def _rich_text(
         text = cell_text(row, column)
         return Text(shortened(text, text_width) if text_width and column.is_text else text)
 
+    ends = footers(columns, total)
     table = Table(
         box=SIMPLE,
         show_edge=False,
-        show_footer=total is not None,
+        show_footer=bool(ends),
         pad_edge=False,
         padding=(0, 1, 0, 0),
         header_style="bold",
         footer_style="bold",
     )
     for column in columns:
-        footer = cell({columns[0].name: "total"} | total, column) if total is not None else ""
+        footer = Text("\n").join(cell(end, column) for end in ends)
         table.add_column(
             Text(column.head),
             footer,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import chunkwire
+from chunkwire._breakdown import KINDS
 from chunkwire._cli._output import (
     check_hint,
     damage_text,
@@ -23,16 +24,24 @@ from chunkwire._cli._output import (
     table_text,
     write,
 )
-from chunkwire._render import Column
+from chunkwire._cli._pick import picked, sorting
+from chunkwire._cli._schema import SCHEMA
+from chunkwire._render import LABEL, Column, Total, seconds_text
 
 __all__ = ["run"]
 
-_SCHEMA = 1
-_TOKENS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
+_TIMES = ("time_to_first_token", "generation_time")
+_MAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def run(options: Namespace) -> int:
     """Runs the command."""
+    about = {name: getattr(options, name) for name in ("by", "since", "until", "breakdown", "percentiles")}
+    if options.rows:
+        keys = sorting(options.sort)
+    else:
+        about |= {"sort": options.sort, "top": options.top}
+    chunkwire.usage(b"").summary(**about)  # what cannot be understood is told before anything is read
     table = chunkwire.usage(
         sources_of(options.paths),
         strict=options.strict,
@@ -44,35 +53,55 @@ def run(options: Namespace) -> int:
     failed(table.failures)
     if next(table.by_source(), None) is None:
         return nothing_found(options.paths)
-    summary = table.summary(by=options.by)
+    summary = table.summary(**about)
+    other = summary.other
+    if options.rows:
+        inside = table.between(summary.since, summary.until)
+        table, other = picked(inside, keys, options.top, breakdown=options.breakdown, percentiles=options.percentiles)
     to_file = options.output not in (None, "-")
     if options.format == "json":
-        write(json_bytes(_document(table, summary, options.rows), indent=1) + b"\n", options.output)
+        write(json_bytes(_document(table, summary, other, options.rows), indent=1) + b"\n", options.output)
     elif options.format == "csv":
         write(_csv(table, summary, options.rows), options.output)
+        if summary.left_out:
+            note(summary.left_out)
+        if options.rows and other is not None:
+            note(f"without {other['streams']:,} streams that --top leaves out")
         if damage := damage_text(table.stats):
             note(f"{damage}: {check_hint(options.paths)}")
     else:
         fit = not to_file and sys.stdout.isatty()
+        tables = summary.tables(grouped=not options.rows)
         if options.rows:
-            columns, rows = _rows(table)
-        else:
-            columns, rows = summary.text_columns(), summary.to_dicts()
-        lines = [table_text(columns, rows, summary.total, fit=fit), "", summary.note]
+            tokens = {one.name: one.head for one in tables[0][0] if one.name.endswith("_tokens")}
+            if options.breakdown:
+                tokens |= {
+                    name: name.removesuffix("_tokens").replace("_", " ") for name in KINDS if summary.total[name]
+                }
+            tables[0] = _rows(table, tokens, other, summary.total)
+        lines = ["\n\n".join(table_text(*one, fit=fit) for one in tables), "", summary.note]
         if damage := damage_text(table.stats):
             lines.append(f"{damage}: {check_hint(options.paths)}")
         write("\n".join(lines) + "\n", options.output)
     return 2 if table.failures else 0
 
 
-def _document(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: bool) -> dict[str, Any]:
+def _document(
+    table: chunkwire.UsageTable, summary: chunkwire.Summary, other: dict[str, Any] | None, rows: bool
+) -> dict[str, Any]:
     stats = table.stats
     return {
-        "schema": _SCHEMA,
-        "streams": len(table),
+        "schema": SCHEMA,
+        "streams": summary.total["streams"],
         "reported": summary.total["reported"],
         "by": None if rows else list(summary.by),
+        "since": _instant(summary.since),
+        "until": _instant(summary.until),
+        "outside": summary.outside,
+        "undated": summary.undated,
+        "percentiles": list(summary.percentiles),
         "rows": table.to_dicts() if rows else summary.to_dicts(),
+        "other": other,
         "total": summary.total,
         "damage": {
             "damaged": stats.damaged,
@@ -85,9 +114,15 @@ def _document(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: boo
     }
 
 
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
 def _csv(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: bool) -> bytes:
     """The rows without a total, so that their sum is right; an empty cell where there is nothing."""
     found = table.to_dicts() if rows else summary.to_dicts()
+    if not rows and summary.other is not None:
+        found.append({summary.by[0]: "other"} | {key: summary.other[key] for key in summary.total})
     names = list(table[:0].to_dict()) if rows else list(summary.columns)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -96,7 +131,9 @@ def _csv(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: bool) ->
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _rows(table: chunkwire.UsageTable) -> tuple[list[Column], list[dict[str, Any]]]:
+def _rows(
+    table: chunkwire.UsageTable, tokens: dict[str, str], other: dict[str, Any] | None, total: dict[str, Any]
+) -> tuple[list[Column], list[dict[str, Any]], Total]:
     """The streams as they are printed: no numbers where the server reported none."""
     columns = [
         Column("source", "source", is_text=True),
@@ -106,26 +143,30 @@ def _rows(table: chunkwire.UsageTable) -> tuple[list[Column], list[dict[str, Any
         Column("finish_reason", "finish", is_text=True, optional=3),
         Column("status", "status", is_text=True),
         Column("chunks", "chunks", optional=1),
-        *(
-            Column(
-                name, name.removesuffix("_tokens"), optional=5 if name in ("cached_tokens", "reasoning_tokens") else 0
-            )
-            for name in _TOKENS
-        ),
+        *(Column(name, head, optional=0 if name in _MAIN else 5) for name, head in tokens.items()),
         Column("cost", "cost"),
+        Column("time_to_first_token", "first token", optional=6),
+        Column("generation_time", "generation", optional=6),
     ]
     rows = table.to_dicts()
     for row in rows:
         row["created"] = _time(row["created"])
+        for name in _TIMES:
+            row[name] = None if row[name] is None else seconds_text(row[name])
         if not row["reported"]:
-            row.update(dict.fromkeys(_TOKENS))
+            row.update(dict.fromkeys(tokens))
         for name in ("id", "model", "created", "finish_reason"):
             row[name] = row[name] or "-"
     if len({row["source"] for row in rows}) < 2:
         columns = columns[1:]
-    if all(row["cost"] is None for row in rows):
-        columns = columns[:-1]
-    return columns, rows
+    empty = {name for name in ("cost", *_TIMES) if all(row[name] is None for row in rows)}
+    columns = [column for column in columns if column.name not in empty]
+    summed = [*tokens, "chunks", "cost"]
+    ends = [{name: total.get(name) for name in summed}]
+    if other is not None:
+        streams = f"other ({other['streams']:,} {'stream' if other['streams'] == 1 else 'streams'})"
+        ends = [{LABEL: streams} | {name: other.get(name) for name in summed}, {LABEL: "total"} | ends[0]]
+    return columns, rows, ends
 
 
 def _time(seconds: int) -> str | None:
