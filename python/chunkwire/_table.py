@@ -467,5 +467,43 @@ class UsageTable(Table):
             percentiles=percentiles,
         )
 
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        since: When | None = None,
+        until: When | None = None,
+        title: str = "Token usage",
+    ) -> None:
+        """Writes a report as one HTML file, which needs nothing else: tokens and cost by model and over time,
+        distributions, coverage, status and damage, as charts and in numbers. Needs the extra ``report``.
 
-_OTHER = ("between", "by_source", "raw", "stats", "passed_over", "failures", "summary", "to_dict", "to_dicts", "valid")
+        Parameters
+        ----------
+        path : str or PathLike
+            The file; one that is there is replaced.
+        since, until : optional
+            Only streams that were created in that span of time, as for `summary`.
+        title : str
+            What stands above.
+        """
+        from chunkwire import _report
+
+        text = _report.html(self, since=since, until=until, title=title)
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+
+
+_OTHER = (
+    "between",
+    "by_source",
+    "raw",
+    "report",
+    "stats",
+    "passed_over",
+    "failures",
+    "summary",
+    "to_dict",
+    "to_dicts",
+    "valid",
+)

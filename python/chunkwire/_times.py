@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     _Ints = npt.NDArray[np.int64]
     _Bools = npt.NDArray[np.bool_]
 
-__all__ = ["ALWAYS", "UNITS", "When", "Window", "coded"]
+__all__ = ["ALWAYS", "LAST", "UNITS", "When", "Window", "coded"]
 
 When: TypeAlias = "str | int | float | date"
 
@@ -27,7 +27,7 @@ When: TypeAlias = "str | int | float | date"
 UNITS = {"month": "M", "day": "D", "hour": "h"}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = 253402300799  # the last second of the year 9999
+LAST = 253402300799  # the last second of the year 9999
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _RELATIVE = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
@@ -93,7 +93,7 @@ ALWAYS = Window()
 
 def _dated(created: _Ints) -> _Bools:
     """Nobody sent a time before 1970, and after the year 9999 there are no dates."""
-    found: _Bools = (created > 0) & (created <= _LAST)
+    found: _Bools = (created > 0) & (created <= LAST)
     return found
 
 
@@ -122,8 +122,8 @@ def _moment(name: str, value: Any, now: datetime) -> tuple[datetime, datetime]:
         return datetime(year, month, 1, tzinfo=UTC), end
     if isinstance(found, Real) and not isinstance(found, bool):
         seconds = float(found)
-        if not math.isfinite(seconds) or not 0 <= seconds <= _LAST:
-            hint = "; are these milliseconds?" if seconds > _LAST else ""
+        if not math.isfinite(seconds) or not 0 <= seconds <= LAST:
+            hint = "; are these milliseconds?" if seconds > LAST else ""
             raise ValueError(f"{name}: {value} is no number of seconds between 1970 and the year 9999{hint}")
         moment = _EPOCH + timedelta(seconds=seconds)
         return moment, moment

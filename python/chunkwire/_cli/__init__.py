@@ -41,6 +41,8 @@ examples:
   chunkwire usage 'logs/2026-*/*.sse.gz' --by model,day
   chunkwire usage logs/ --since 7d --by day --percentiles
   chunkwire usage logs/ --since 2026-11 --until 2026-11 --breakdown --top 5
+  chunkwire usage logs/ --by day --chart
+  chunkwire usage logs/ --since 2026-11 --report report.html
   chunkwire usage log.sse --rows --format csv -o streams.csv
   curl -sN ... | chunkwire usage -
 """
@@ -147,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     usage.add_argument("--breakdown", action="store_true", help="every kind of token: cached, reasoning, audio, ...")
     usage.add_argument("--percentiles", action="store_true", help="p50, p95, p99 of tokens, chunks and times")
+    usage.add_argument(
+        "--chart", action="store_true", help="bars below the table: of total tokens, or the first number of --sort"
+    )
+    usage.add_argument(
+        "--report", metavar="FILE", help="also write a report with charts as one HTML file (needs the extra report)"
+    )
     usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")
     usage.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
     usage.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")

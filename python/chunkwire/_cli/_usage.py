@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import sys
 from argparse import Namespace
 from datetime import UTC, datetime
 from typing import Any
 
 import chunkwire
+from chunkwire import _report
 from chunkwire._breakdown import KINDS
+from chunkwire._cli._chart import chart_text, charted
 from chunkwire._cli._output import (
     check_hint,
     damage_text,
@@ -31,16 +34,20 @@ from chunkwire._render import LABEL, Column, Total, seconds_text
 __all__ = ["run"]
 
 _TIMES = ("time_to_first_token", "generation_time")
+_WIDTH = 80  # of a chart that goes to no terminal
 _MAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def run(options: Namespace) -> int:
     """Runs the command."""
     about = {name: getattr(options, name) for name in ("by", "since", "until", "breakdown", "percentiles")}
-    if options.rows:
-        keys = sorting(options.sort)
-    else:
+    keys = sorting(options.sort) if options.rows else None
+    if not options.rows:
         about |= {"sort": options.sort, "top": options.top}
+    if options.report:
+        _report.needed()
+    if options.chart and (options.rows or options.format != "table"):
+        raise ValueError("--chart draws the groups of --format table: leave --rows and other formats away")
     chunkwire.usage(b"").summary(**about)  # what cannot be understood is told before anything is read
     table = chunkwire.usage(
         sources_of(options.paths),
@@ -54,6 +61,23 @@ def run(options: Namespace) -> int:
     if next(table.by_source(), None) is None:
         return nothing_found(options.paths)
     summary = table.summary(**about)
+    if options.report != "-":
+        _write(table, summary, keys, options)
+    if options.report:
+        page = _report.html(table, since=summary.since, until=summary.until)
+        write(page.encode("utf-8", "backslashreplace"), options.report)
+        if options.report != "-":
+            note(f"wrote {options.report}")
+    return 2 if table.failures else 0
+
+
+def _write(
+    table: chunkwire.UsageTable,
+    summary: chunkwire.Summary,
+    keys: list[tuple[str, bool]] | None,
+    options: Namespace,
+) -> None:
+    """The groups or streams, as they are asked for."""
     other = summary.other
     if options.rows:
         inside = table.between(summary.since, summary.until)
@@ -79,11 +103,19 @@ def run(options: Namespace) -> int:
                     name: name.removesuffix("_tokens").replace("_", " ") for name in KINDS if summary.total[name]
                 }
             tables[0] = _rows(table, tokens, other, summary.total)
-        lines = ["\n\n".join(table_text(*one, fit=fit) for one in tables), "", summary.note]
+        parts = [table_text(*one, fit=fit) for one in tables]
+        if options.chart:
+            parts.append(_chart(summary, options.sort, fit=fit, to_file=to_file))
+        lines = ["\n\n".join(parts), "", summary.note]
         if damage := damage_text(table.stats):
             lines.append(f"{damage}: {check_hint(options.paths)}")
         write("\n".join(lines) + "\n", options.output)
-    return 2 if table.failures else 0
+
+
+def _chart(summary: chunkwire.Summary, sort: str | None, *, fit: bool, to_file: bool) -> str:
+    width = shutil.get_terminal_size().columns if fit else _WIDTH
+    encoding = "utf-8" if to_file else sys.stdout.encoding
+    return chart_text(summary, charted(summary, sort), width=width, encoding=encoding, colour=fit)
 
 
 def _document(
