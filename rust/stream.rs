@@ -376,6 +376,7 @@ impl Tracker {
         {
             entry.remove();
         }
+        self.children.remove(&row);
         if self.current == Some(row) {
             self.current = None;
         }
@@ -407,9 +408,11 @@ impl Tracker {
         }
     }
 
-    /// Would the next chunk go to this row for sure, if it is like the last one, which did?
+    /// Would the next chunk go to this row for sure, if it is like the last one, which did? (The current row has no parts
+    /// under other ids: such a part becomes the current row, and is none any more once the first id comes again.)
     fn repeats(&self, row: usize) -> bool {
-        self.current == Some(row) && self.children.is_empty()
+        debug_assert!(!self.children.contains_key(&row) || self.current != Some(row));
+        self.current == Some(row)
     }
 
     #[inline]
@@ -436,24 +439,20 @@ impl Tracker {
         row
     }
 
-    /// The row that a chunk goes on with, if that is clear at a glance: that of the chunk before. What there is to know
-    /// of the chunk but its number is noted.
+    /// Takes a chunk that does no more than go on with the current row, if that is clear at a glance, and gives the row.
     #[inline]
-    fn row_of_plain(&mut self, shaped: &Shaped<'_>) -> Option<usize> {
+    fn take_plain(&mut self, shaped: &Shaped<'_>) -> Option<usize> {
         let (plain, current) = (shaped.template.plain()?, self.current?);
         let (doc, row) = (shaped.doc(), &mut self.rows[current]);
         let id = doc.value(plain.id);
-        let goes_on = row.model >= 0
-            && row.created != 0
-            && row.id.as_deref() == Some(id.text())
-            && !id.is_escaped()
-            && self.children.is_empty();
+        let goes_on = row.model >= 0 && row.created != 0 && row.id.as_deref() == Some(id.text()) && !id.is_escaped();
         if !goes_on {
             return None;
         }
         for index in &plain.indexes {
             row.seen |= 1 << choice_index(index.map(|number| doc.value(number)));
         }
+        self.repeat(current, 1);
         Some(current)
     }
 
@@ -480,7 +479,6 @@ impl Tracker {
         };
         if let Some(current) = self.current
             && self.rows[current].id.as_deref() == Some(&*id)
-            && self.children.is_empty()
         {
             return current;
         }
@@ -636,12 +634,7 @@ impl Sink for Tracker {
             return;
         }
         let mut last = self.last.take();
-        if let Some(row) = self.row_of_plain(&shaped) {
-            self.last_row = row;
-            self.repeat(row, 1);
-        } else {
-            self.last_row = self.take(shaped.doc(), shaped.place);
-        }
+        self.last_row = self.take_plain(&shaped).unwrap_or_else(|| self.take(shaped.doc(), shaped.place));
         if self.repeats(self.last_row) {
             Likeness::set(&mut last, &shaped);
             self.last = last;

@@ -150,14 +150,14 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Turns the rows into columns.
+    /// Turns the rows into columns; usage objects match the shapes of others, or not if not `shapes`.
     #[must_use]
-    pub fn new(streams: Streams) -> Self {
+    pub fn new(streams: Streams, shapes: bool) -> Self {
         let mut columns = Self { damages: streams.damages, ..Self::default() };
         columns.model = Coded::recode(streams.rows.iter().map(|row| row.model), &streams.models);
         columns.finish_reason =
             Coded::recode(streams.rows.iter().map(|row| row.finish_reason), &streams.finish_reasons);
-        let mut objects = Objects::default();
+        let mut objects = Objects::new(shapes);
         for row in streams.rows {
             columns.status.push(Some(row.status().name().as_bytes()));
             columns.created.push(row.created);
@@ -202,7 +202,7 @@ impl Columns {
 
 /// Reads usage objects, which are built like others as events are: most match the shape of one before.
 struct Objects {
-    shapes: Shapes,
+    shapes: Option<Shapes>,
     nodes: Vec<Node>,
     plan: Plan,
     /// The number of the template that the plan is for; None if it is for an object without a shape.
@@ -219,23 +219,26 @@ struct Plan {
     tells_more: bool,
 }
 
-impl Default for Objects {
-    fn default() -> Self {
-        // The bytes are those of values that were parsed before: no number is too long.
-        Self { shapes: Shapes::new(0), nodes: Vec::new(), plan: Plan::default(), template: None }
-    }
-}
-
 impl Objects {
+    fn new(shapes: bool) -> Self {
+        // The bytes are those of values that were parsed before: no number is too long.
+        let shapes = shapes.then(|| Shapes::new(0));
+        Self { shapes, nodes: Vec::new(), plan: Plan::default(), template: None }
+    }
+
     /// A usage object with its plan; None if there is none.
     fn read<'a>(&'a mut self, raw: &'a [u8]) -> Option<(Value<'a>, &'a Plan)> {
         if raw.is_empty() {
             return None;
         }
-        if let Some(matched) = self.shapes.find(raw, 0, |end| (end == raw.len()).then_some(end)) {
-            let template = self.shapes.template(matched);
-            let usage = Doc::shaped(raw, template, self.shapes.spans()).root();
-            // What is null or no number at all belongs to the structure: so a plan holds for all of a template.
+        let ends = |end| (end == raw.len()).then_some(end);
+        let matched = self.shapes.as_mut().and_then(|shapes| shapes.find(raw, 0, ends));
+        if let Some(matched) = matched {
+            let shapes = self.shapes.as_ref()?;
+            let template = shapes.template(matched);
+            let usage = Doc::shaped(raw, template, shapes.spans()).root();
+            // Where something stands, and whether that is null, belongs to the structure: a plan holds for all of a
+            // template.
             if self.template != Some(template.number()) {
                 self.template = Some(template.number());
                 self.plan = Plan::new(usage);
@@ -244,7 +247,9 @@ impl Objects {
         }
         self.nodes.clear();
         chunk::parse(raw, raw.len(), 0, &mut self.nodes).ok()?;
-        self.shapes.learn(raw, &self.nodes);
+        if let Some(shapes) = &mut self.shapes {
+            shapes.learn(raw, &self.nodes);
+        }
         let usage = Doc::new(raw, &self.nodes).root();
         self.template = None;
         self.plan = Plan::new(usage);

@@ -69,7 +69,7 @@ COLUMNS = (
 #: Columns that have NaN where the server sent nothing.
 _FLOATS = ("cost", "time_to_first_token", "generation_time")
 _DTYPES = (
-    dict.fromkeys((*TOKENS, "created", "chunks", "offset", "usage_end", "id_end"), "int64")
+    dict.fromkeys((*TOKENS, "created", "chunks", "offset"), "int64")
     | dict.fromkeys(_FLOATS, "float64")
     | {"reported": "bool", "valid": "uint16"}
 )

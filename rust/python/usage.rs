@@ -99,7 +99,7 @@ fn by_threads<'py>(
 }
 
 fn result<'py>(py: Python<'py>, streams: Streams, mut stats: Stats, settings: &Settings) -> PyResult<Table<'py>> {
-    let columns = py.detach(|| Columns::new(streams));
+    let columns = py.detach(|| Columns::new(streams, settings.options.shapes));
     for damage in &columns.damages {
         stats.add(damage);
     }

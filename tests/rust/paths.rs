@@ -203,7 +203,7 @@ impl Rows {
             format!("{usage:?} {:?} {}", row.status(), row.chunks)
         });
         let rows = rows.collect();
-        let columns = Columns::new(streams);
+        let columns = Columns::new(streams, options.shapes);
         let texts = [&columns.model, &columns.finish_reason, &columns.status];
         Self {
             rows,

@@ -46,7 +46,7 @@ fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcom
 
 /// All that a caller can see of the streams.
 fn seen(streams: Streams) -> String {
-    let columns = Columns::new(streams);
+    let columns = Columns::new(streams, true);
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         columns.tokens,

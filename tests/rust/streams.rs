@@ -34,7 +34,7 @@ pub(crate) fn read(pieces: &[&[u8]], options: Options) -> (Vec<Row>, Vec<Damage>
         while decoder.decode(piece, &mut at, 1000, &mut tracker) {}
     }
     decoder.finish(&mut tracker);
-    let columns = Columns::new(tracker.finish());
+    let columns = Columns::new(tracker.finish(), options.shapes);
     let rows = (0..columns.chunks.len()).map(|row| row_of(&columns, row)).collect();
     for coded in [&columns.model, &columns.finish_reason, &columns.status] {
         check_categories(coded);
@@ -85,6 +85,7 @@ fn check_categories(coded: &Coded) {
 pub(crate) fn rows_of(source: &str) -> Vec<Row> {
     let found = read(&[source.as_bytes()], Options::default());
     assert_eq!(read(&by(source.as_bytes(), 1), Options::default()), found);
+    assert_eq!(read(&[source.as_bytes()], Options { shapes: false, ..Options::default() }), found);
     assert_eq!(found.0.iter().map(|row| row.chunks).sum::<i64>() as u64, found.2.chunks);
     found.0
 }
@@ -557,6 +558,43 @@ const BLOCKS: &[&str] = &[
     "data: 5\n\n",
     "data:\n\n",
 ];
+
+/// A chunk of a stream whose model and time are known: what goes on with it is taken at a glance.
+fn plain(id: &str, role: bool, index: usize, finish: &str) -> String {
+    let role = if role { r#""role":"assistant","# } else { "" };
+    event(&format!(
+        r#"{{"id":"{id}","created":5,"model":"m","choices":[{{"index":{index},"delta":{{{role}"content":"x"}},"finish_reason":{finish}}}]}}"#
+    ))
+}
+
+#[test]
+fn chunks_that_go_on_with_their_stream_say_which_choices_there_are() {
+    let four = plain("a", false, 0, "null").repeat(4);
+    let source = format!("{four}{}{}", plain("a", false, 1, "null"), plain("a", false, 0, "\"stop\""));
+    assert_eq!(short(&source), ["a truncated 6"], "choice 1 did not finish");
+    let source = format!("{source}{}", plain("a", false, 1, "\"stop\""));
+    assert_eq!(short(&source), ["a no_done 7"]);
+}
+
+#[test]
+fn ids_are_compared_after_unescaping() {
+    // The id of the first stream reads as that of the second is written.
+    let source = plain("\\\\u0061", true, 0, "null").repeat(4) + &plain("\\u0061", true, 0, "null").repeat(4);
+    assert_eq!(short(&source), ["\\u0061 truncated 4", "a truncated 4"]);
+}
+
+#[test]
+fn one_stream_whose_id_changes_says_nothing_of_later_ones() {
+    let changing = plain("a", true, 0, "null") + &plain("b", false, 0, "null").repeat(3);
+    let later = (0..50).map(|number| {
+        let id = format!("c{number}");
+        first(&id) + &plain(&id, false, 0, "null").repeat(5) + &plain(&id, false, 0, "\"stop\"") + DONE
+    });
+    let source = changing + &plain("b", false, 0, "\"stop\"") + DONE + &later.collect::<String>();
+    let expected = (0..50).map(|number| format!("c{number} complete 7"));
+    let expected: Vec<_> = ["a complete 5".to_owned()].into_iter().chain(expected).collect();
+    assert_eq!(short(&source), expected);
+}
 
 proptest! {
     #![proptest_config(cases(300))]

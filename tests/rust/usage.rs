@@ -333,9 +333,9 @@ fn objects_that_are_built_alike_are_read_alike() {
         "-1E2",
     ];
     let usage = |first: &str, second: &str| {
-        format!(
-            r#"{{"prompt_tokens":{first},"completion_tokens":3,"total_tokens":{second},"prompt_tokens_details":{{"cached_tokens":{second},"audio_tokens":null}},"cost":{first}}}"#
-        )
+        let details = format!(r#"{{"cached_tokens":{second},"audio_tokens":null}}"#);
+        let counts = format!(r#""prompt_tokens":{first},"completion_tokens":3,"total_tokens":{second}"#);
+        format!(r#"{{{counts},"prompt_tokens_details":{details},"cost":{first}}}"#)
     };
     let mut source = String::new();
     let mut expected = Vec::new();

@@ -1,5 +1,7 @@
 //! What speculation may cost: hits and misses in, whether the next event is worth a try out.
 
+use super::matching::Tried;
+
 /// Prices tries so that a source whose events are all different costs hardly more than without shapes.
 ///
 /// A unit is about 20 ns, half of what the cheapest failed try costs. A hit earns what it saved; when the credit is gone, events go
@@ -24,6 +26,7 @@ const HIT: i32 = 12;
 /// What it costs to learn a shape, or to look for it among the known.
 pub(super) const LEARN: i32 = 12;
 pub(super) const LOOK: i32 = 3;
+const RELEARN: i32 = 4;
 
 impl Default for Credit {
     fn default() -> Self {
@@ -48,15 +51,24 @@ impl Credit {
         self.asleep == 0
     }
 
+    /// A match. To fill a hole takes about as long as to parse what is in it.
     #[inline]
-    pub fn hit(&mut self) {
-        self.left = (self.left + HIT).min(MOST);
+    pub fn hit(&mut self, holes: usize) {
+        self.left = (self.left + HIT - (holes / 2).min(HIT as usize) as i32).min(MOST);
     }
 
-    /// A try that failed after so many bytes, and after so many constants that were read as if they were holes.
+    /// A try that failed after so many bytes and holes, and after constants that were read as if they were holes. Escapes
+    /// and what is not ASCII take longest.
     #[inline]
-    pub fn miss(&mut self, bytes: usize, changes: usize) {
-        self.spend(2 + i32::try_from(bytes / 256 + 2 * changes).unwrap_or(i32::MAX / 2));
+    pub fn miss(&mut self, bytes: usize, tried: &Tried, holes: usize) {
+        let hard: usize = tried.spans[..holes].iter().map(|span| span.hard_bytes()).sum();
+        let units = bytes / 256 + 2 * tried.changes.len() + holes / 2 + hard / 8;
+        self.spend(2 + i32::try_from(units).unwrap_or(i32::MAX / 2));
+    }
+
+    /// A template of so many nodes was changed.
+    pub fn relearned(&mut self, nodes: usize) {
+        self.spend(RELEARN + (nodes / 32) as i32);
     }
 
     pub fn spend(&mut self, units: i32) {

@@ -1,38 +1,33 @@
 //! What helps to guess the shape of the next event: how streams are interleaved, and where shapes part.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+// Its hashes have a seed: a log can choose where its events differ.
+use hashbrown::HashMap;
 
-use super::hash::{Hashed, hash, mix};
+use super::hash::hash;
 
 /// The number of a shape.
 pub(super) type Number = u16;
 pub(super) const NONE: Number = Number::MAX;
 
 /// Which shape came when another stopped at a point: what tells shapes apart that may follow one. From point to point it
-/// leads through all shapes that were seen, each of which agrees with the event for longer than the one before.
+/// leads on to shapes that agree with the event for longer.
 #[derive(Default)]
-pub(super) struct Detours(HashMap<u64, Number, BuildHasherDefault<Hashed>>);
+pub(super) struct Detours(HashMap<(Number, u64), Number>);
 
 impl Detours {
-    /// With more than these it starts anew.
+    /// With so many it starts anew.
     const MOST: usize = 4096;
 
     #[inline]
-    pub fn key(stopped: Number, point: u64) -> u64 {
-        mix(point, stopped.into(), 0)
+    pub fn get(&self, point: (Number, u64)) -> Number {
+        self.0.get(&point).copied().unwrap_or(NONE)
     }
 
-    #[inline]
-    pub fn get(&self, key: u64) -> Number {
-        self.0.get(&key).copied().unwrap_or(NONE)
-    }
-
-    pub fn set(&mut self, key: u64, number: Number) {
-        if self.0.len() >= Self::MOST {
+    pub fn set(&mut self, point: (Number, u64), number: Number) {
+        if self.0.len() >= Self::MOST && !self.0.contains_key(&point) {
             self.0.clear();
         }
-        self.0.insert(key, number);
+        self.0.insert(point, number);
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn hash(bytes: &[u8], seed: u64) -> u64 {
 }
 
 #[inline]
-pub(super) fn mix(state: u64, one: u64, other: u64) -> u64 {
+fn mix(state: u64, one: u64, other: u64) -> u64 {
     let product = u128::from(one ^ state ^ 0x9e37_79b9_7f4a_7c15) * u128::from(other ^ 0xd1b5_4a32_d192_ed03);
     (product as u64 ^ (product >> 64) as u64).wrapping_add(state.rotate_left(23))
 }

@@ -25,23 +25,27 @@ const MOST_AHEAD: usize = 1024;
 pub(super) struct Stop {
     /// The place in the input.
     pub place: usize,
+    /// How many holes were filled before.
+    pub holes: usize,
     /// The place in the structure, and what stands there instead: the same for all events that differ from this shape in
     /// the same way. It says which shape to try next.
     pub point: u64,
 }
 
 impl Stop {
-    /// What the template's text was matched by goes on, or ends too early.
+    /// All of the template was matched, but it is not the event.
     pub fn behind(template: &Template, input: &[u8], end: usize) -> Self {
-        Self::new(end, template.slots.len(), usize::MAX, input, end)
+        Self::new(end, template.holes(), (template.slots.len(), Self::IN_VALUE), input, end)
     }
 
-    /// A difference so many bytes behind the slots before it. `from` is where what is there instead begins.
+    /// A difference so many bytes behind a slot, or in its value. `from` is where what is there instead begins.
     #[cold]
-    fn new(place: usize, slots: usize, behind: usize, input: &[u8], from: usize) -> Self {
+    fn new(place: usize, holes: usize, (slot, behind): (usize, usize), input: &[u8], from: usize) -> Self {
         let instead = word::<4>(input, from).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        Self { place, point: (slots as u64) << 48 | (behind as u64 & 0xffff) << 32 | u64::from(instead) }
+        Self { place, holes, point: (slot as u64) << 48 | (behind as u64 & 0xffff) << 32 | u64::from(instead) }
     }
+
+    const IN_VALUE: usize = usize::MAX;
 }
 
 /// What a try left behind; kept from try to try for its memory.
@@ -53,7 +57,8 @@ pub(super) struct Tried {
     pub changes: Vec<(u16, Span)>,
 }
 
-/// Matches `input[at..]` up to the end of the template's text; gives the place behind it. `max_digits` is that of the careful parser.
+/// Matches `input[at..]` up to the end of the template's text; gives the place behind it. `max_digits` is that of the
+/// careful parser.
 #[inline(always)]
 pub(super) fn run(
     template: &Template,
@@ -75,7 +80,8 @@ pub(super) fn run(
         // The last part has no hole behind it.
         let Some(span) = tried.spans.get_mut(number) else { break };
         let found = hole(part.kind, input, place, max_digits);
-        let (end, flags) = found.ok_or_else(|| Stop::new(place, part.slot.into(), 0, input, place))?;
+        let (end, flags) =
+            found.ok_or_else(|| Stop::new(place, number, (part.slot.into(), Stop::IN_VALUE), input, place))?;
         *span = Span::new(place - at, end - at, flags);
         place = end;
     }
@@ -111,11 +117,11 @@ fn changed_literal(
         let Some((slot, found)) = before.filter(|(_, slot)| {
             !slot.is_hole && differs <= slot.end && slot.start as usize >= from && changes.len() < MAX_CHANGES
         }) else {
-            return Err(Stop::new(stopped, slots, behind, input, stopped));
+            return Err(Stop::new(stopped, number, (slots, behind), input, stopped));
         };
         place += found.start as usize - from;
         let value = hole(found.kind, input, place, max_digits);
-        let (behind, flags) = value.ok_or_else(|| Stop::new(stopped, slot, 0, input, place))?;
+        let (behind, flags) = value.ok_or_else(|| Stop::new(stopped, number, (slot, Stop::IN_VALUE), input, place))?;
         let span = Span::new(place - at, behind - at, flags);
         changes.push((slot as u16, span));
         from = found.end as usize;

@@ -76,7 +76,7 @@ pub struct Shapes {
     streams: Streams,
     detours: Detours,
     /// The point from which no known way led to the last event.
-    unknown: Option<u64>,
+    unknown: Option<(Number, u64)>,
     retired: Retired,
 }
 
@@ -106,13 +106,17 @@ impl Shapes {
     #[inline]
     pub fn find(&mut self, input: &[u8], at: usize, ends: impl Fn(usize) -> Option<usize> + Copy) -> Option<Matched> {
         if !self.credit.is_awake() {
+            self.unknown = None;
             return None;
         }
         if self.memory > MAX_MEMORY {
             self.make_room();
         }
         let before = self.last;
-        let last = self.shapes.get(before as usize)?;
+        let Some(last) = self.shapes.get(before as usize) else {
+            self.unknown = None;
+            return None;
+        };
         if self.streams.are_interleaved() {
             return self.find_among(input, at, None, ends);
         }
@@ -159,7 +163,7 @@ impl Shapes {
         let matched = loop {
             let (guess, before) = match stopped.take() {
                 Some((number, stop)) => {
-                    let point = Detours::key(number, stop.point);
+                    let point = (number, stop.point);
                     self.unknown = Some(point);
                     (self.detours.get(point), Some(stop.place))
                 }
@@ -227,14 +231,14 @@ impl Shapes {
             },
             Err(stop) => stop,
         };
-        self.credit.miss(stop.place - at, self.tried.changes.len());
+        self.credit.miss(stop.place - at, &self.tried, stop.holes);
         Err(Some(stop))
     }
 
     /// Takes note of a match, and learns from it what varies.
     #[inline(always)]
     fn hit(&mut self, matched: Matched, input: &[u8], at: usize) {
-        self.credit.hit();
+        self.credit.hit(self.tried.spans.len());
         let Matched { end, shape: number, .. } = matched;
         let shape = &mut self.shapes[number as usize];
         shape.matches += 1;
@@ -248,8 +252,9 @@ impl Shapes {
     #[cold]
     #[inline(never)]
     fn relearn(&mut self, number: Number, text: &[u8], forget: bool) {
-        let Self { shapes, tried, memory, retired, .. } = self;
+        let Self { shapes, tried, memory, retired, credit, .. } = self;
         let shape = &mut shapes[number as usize];
+        credit.relearned(shape.template.nodes_count());
         *memory -= shape.template.memory();
         let template = retired.own(&mut shape.template);
         // What has moved, in order: holes with their values, and constants that changed.
@@ -270,10 +275,11 @@ impl Shapes {
             shape.changed_at.fill(shape.matches);
         }
         *memory += template.memory();
-        // The spans of this event, for the new holes.
-        let value = |slot: u16| moved.iter().find(|&&(moved, _)| moved == slot).map(|&(_, span)| span);
+        // The spans of this event, for the new holes; those are in order too.
+        let mut moved = moved.into_iter();
+        let mut value = |slot: u16| moved.find(|&(moved, _)| moved == slot).map(|(_, span)| span);
         tried.spans.clear();
-        tried.spans.extend(template.parts.iter().filter_map(|part| value(part.slot)));
+        tried.spans.extend(template.parts[..template.holes()].iter().filter_map(|part| value(part.slot)));
     }
 
     /// The template of a match, with whose holes [`spans`](Self::spans) go.
@@ -327,7 +333,7 @@ impl Shapes {
             None if self.is_worth_keeping(hash) => self.add(text, nodes, hash),
             None => return,
         };
-        // The event is the one for which no shape was found.
+        // The point where the last try stopped, if there was one for this event.
         if let Some(point) = self.unknown.take() {
             self.detours.set(point, number);
         }

@@ -49,6 +49,12 @@ impl Span {
     fn flags(self) -> u32 {
         self.start >> START_BITS
     }
+
+    /// How long the value is, if it is a string with escapes or bytes outside ASCII, or a number with a fraction.
+    #[inline]
+    pub(super) fn hard_bytes(self) -> usize {
+        if self.flags() == 0 { 0 } else { self.end().saturating_sub(self.start()) }
+    }
 }
 
 /// What a slot takes.
@@ -151,28 +157,27 @@ impl Template {
         template
     }
 
-    /// One like it, with a number of its own.
+    /// One of the same shape, to be [changed](Self::change).
     pub(super) fn copied(&self) -> Self {
         Self {
-            number: NEXT.fetch_add(1, Relaxed),
-            text: self.text.clone(),
+            number: self.number,
+            text: Vec::new(),
             nodes: self.nodes.clone(),
-            places: self.places.clone(),
+            places: Vec::with_capacity(self.places.len()),
             slots: self.slots.clone(),
             parts: self.parts.clone(),
             skeleton: self.skeleton.clone(),
-            telling: self.telling.clone(),
+            telling: Vec::new(),
             attachment: OnceLock::new(),
         }
     }
 
-    /// Makes it the same as another, but for its number, in the memory that it has.
+    /// Makes it one of the same shape as another, to be [changed](Self::change), in the memory that it has.
     pub(super) fn copy(&mut self, other: &Self) {
-        self.text.clone_from(&other.text);
         self.nodes.clone_from(&other.nodes);
         self.slots.clone_from(&other.slots);
+        self.parts.clone_from(&other.parts);
         self.skeleton.clone_from(&other.skeleton);
-        self.assemble();
     }
 
     /// Brings what follows from the text, the nodes and the slots up to date.
@@ -232,6 +237,7 @@ impl Template {
             (slot.start, slot.end) = (node.start, node.end);
         }
         self.text.clear();
+        self.text.shrink_to(2 * text.len());
         self.text.extend_from_slice(text);
         self.assemble();
     }
@@ -270,7 +276,7 @@ impl Template {
 
     /// How many bytes it takes, about.
     pub(super) fn memory(&self) -> usize {
-        self.text.len() + self.nodes.len() * 14 + self.slots.len() * 16 + size_of::<(Self, Skeleton)>()
+        self.text.capacity() + self.nodes.len() * 14 + self.slots.len() * 16 + size_of::<(Self, Skeleton)>()
     }
 
     /// The node as it is in an event whose holes are filled with `spans`.

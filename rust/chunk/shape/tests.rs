@@ -224,3 +224,64 @@ fn plain_chunks_are_told_from_those_that_say_more() {
         assert_eq!(plain(&more), None, "{more}");
     }
 }
+
+#[test]
+fn a_template_that_changes_has_another_number_and_no_attachment() {
+    let mut shapes = Shapes::new(0);
+    let text = |id: &str| format!(r#"{{"id":"{id}","choices":[]}}"#);
+    learn(&mut shapes, &text("a"));
+    let mut numbers = std::collections::HashSet::new();
+    for id in ["a", "b", "ccc"] {
+        for _ in 0..=SOON {
+            assert!(find(&mut shapes, &text(id)).is_some());
+        }
+        let template = &shapes.shapes[0].template;
+        assert_eq!(template.holes(), 0);
+        assert!(numbers.insert(template.number()), "constants differ, and so do the numbers");
+        assert!(template.attachment().set(Box::new(id.to_owned())).is_ok(), "what was attached went with them");
+    }
+}
+
+#[test]
+fn memory_counts_what_is_kept_for_longer_texts() {
+    let mut shapes = Shapes::new(0);
+    let text = |number: usize, value: &str| format!(r#"{{"choices":[],"x{number}":"a","y":"{value}"}}"#);
+    for number in 0..KEPT_AT_ONCE {
+        shapes.credit = Credit::default();
+        learn(&mut shapes, &text(number, "1"));
+        for value in ["1".to_owned(), "z".repeat(MAX_TEXT - 100), "2".to_owned()] {
+            for _ in 0..=SOON {
+                shapes.credit = Credit::default();
+                if find(&mut shapes, &text(number, &value)).is_none() {
+                    learn(&mut shapes, &text(number, &value));
+                }
+            }
+        }
+    }
+    let kept: usize = shapes.shapes.iter().map(|shape| shape.template.memory()).sum();
+    assert_eq!(shapes.memory, kept);
+    assert!(kept < KEPT_AT_ONCE * 4096, "{kept} bytes are kept for short texts");
+}
+
+#[test]
+fn tries_that_cost_more_than_they_save_are_given_up() {
+    // Shapes that part at their end, behind a text of which every byte takes long.
+    let mut shapes = Shapes::new(0);
+    let escapes = "\\n".repeat(125);
+    let mut state = 1usize;
+    let (mut found, mut rounds) = (0, 0);
+    for round in 0..4000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bits = state >> 40;
+        let tail: String =
+            (0..4).map(|k| format!(r#","k{k}":{}"#, if bits >> k & 1 == 1 { "null" } else { "{}" })).collect();
+        let text = format!(r#"{{"choices":[{{"delta":{{"content":"{escapes}{round}"}}}}]{tail}}}"#);
+        if find(&mut shapes, &text).is_some() {
+            found += 1;
+        } else {
+            learn(&mut shapes, &text);
+        }
+        rounds += 1;
+    }
+    assert!(found < rounds / 2, "{found} of {rounds} events by shape: tries that do not pay go on");
+}
