@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use chunkwire::columns::ChunkColumns;
 use chunkwire::decoder::{Decoder, Options};
 use chunkwire::event::Framer;
+use chunkwire::numbers::Mark;
 use chunkwire::record::{Builder, Item};
 use chunkwire::stream::Tracker;
 use corpora::Corpus;
@@ -96,7 +97,7 @@ fn e_columns(bencher: Bencher<'_, '_>, name: &str) {
         batches(bytes, true, |batch| {
             for item in batch.items() {
                 if let Item::Chunk(record) = item {
-                    columns.push(batch.doc(record), record.offset);
+                    columns.push(batch.doc(record), record.offset, Mark::NONE);
                 }
             }
         });

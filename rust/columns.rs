@@ -1,11 +1,17 @@
 //! The column room: chunks out of batches in, columns with a row for each chunk out.
 
 use crate::chunk::{Doc, Key, Type, Value};
+use crate::numbers::{KNOWN, Mark};
 use crate::stream::Categories;
+
+/// How many bytes of content are kept for the next batch.
+const USUAL_CONTENT: usize = 1 << 22;
 
 /// Some chunks of a source, in its order, as columns.
 #[derive(Default)]
 pub struct ChunkColumns {
+    /// The number of its stream: see [`crate::stream::Tracker::number`].
+    pub stream: Vec<i64>,
     /// Where the event stands in the source.
     pub offset: Vec<i64>,
     /// `choices[0].index`; -1 where there is none, or it is no integer.
@@ -23,6 +29,8 @@ pub struct ChunkColumns {
     /// `choices[0].finish_reason`
     pub finish_reason: Texts,
     last: Option<Constants>,
+    /// Rows of chunks that others are like, and the numbers that these have.
+    alike: [(u64, Row); KNOWN],
 }
 
 /// A column of texts that repeat: a code for each row, -1 where none was sent.
@@ -49,7 +57,7 @@ struct Constants {
 }
 
 /// A row but for its place and its content: codes and numbers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Row {
     index: i64,
     id: i32,
@@ -64,14 +72,38 @@ impl ChunkColumns {
         self.offset.len()
     }
 
-    /// Adds a chunk, whose event stands at `offset`.
-    pub fn push(&mut self, doc: Doc<'_>, offset: u64) {
+    /// Makes room for the rows of another batch, in the same memory. What a batch of much content grew goes back.
+    pub fn clear(&mut self) {
+        for numbers in [&mut self.stream, &mut self.offset, &mut self.index, &mut self.content_end] {
+            numbers.clear();
+        }
+        self.content.clear();
+        self.content.shrink_to(USUAL_CONTENT);
+        self.has_content.clear();
+        for texts in [&mut self.id, &mut self.model, &mut self.finish_reason] {
+            texts.codes.clear();
+            texts.categories = Categories::default();
+        }
+        self.last = None;
+        self.alike = Default::default();
+    }
+
+    /// Adds a chunk of which this is told, and whose event stands at `offset`.
+    pub fn push(&mut self, doc: Doc<'_>, offset: u64, mark: Mark) {
+        let place = mark.alike as usize % KNOWN;
         let row = match (self.last, doc.template()) {
             (Some(last), Some(template)) if last.template == template.number() => last.row,
-            _ => self.row(doc),
+            // Like chunks say the same of all that is in a row.
+            _ if mark.alike != 0 && self.alike[place].0 == mark.alike => self.alike[place].1,
+            _ => {
+                let row = self.row(doc);
+                self.alike[place] = (mark.alike, row);
+                row
+            }
         };
         let content = doc.content().and_then(Value::string);
         self.content.extend_from_slice(content.as_deref().unwrap_or_default());
+        self.stream.push(mark.stream);
         self.offset.push(offset as i64);
         self.index.push(row.index);
         self.content_end.push(self.content.len() as i64);

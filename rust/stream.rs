@@ -120,6 +120,8 @@ pub struct Row {
     malformed: bool,
     truncated: bool,
     parent: Option<usize>,
+    /// See [`Tracker::number`].
+    number: u64,
 }
 
 impl Row {
@@ -145,6 +147,7 @@ impl Row {
             malformed: false,
             truncated: false,
             parent: None,
+            number: 0,
         }
     }
 
@@ -266,7 +269,7 @@ pub struct Likeness {
 
 impl Likeness {
     /// Is this chunk like that one?
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_like(&self, shaped: &Shaped<'_>) -> bool {
         if self.template != shaped.template.number() {
@@ -316,6 +319,10 @@ pub struct Tracker {
     seq: u64,
     /// Where the first event was lost, in case there is no stream.
     first_loss: Option<u64>,
+    /// How many streams have begun.
+    begun: u64,
+    /// Rows are not asked for, so what chunks report is left where it is.
+    numbers_only: bool,
 }
 
 impl Tracker {
@@ -347,12 +354,107 @@ impl Tracker {
         }
     }
 
+    /// A tracker that is asked for numbers, and never for rows.
+    #[must_use]
+    pub fn for_numbers() -> Self {
+        Self { numbers_only: true, ..Self::default() }
+    }
+
+    /// The row of the last chunk, until [`forget`](Self::forget) gives rows other places.
+    #[must_use]
+    pub fn row(&self) -> usize {
+        self.last_row
+    }
+
+    /// Takes a chunk that is like one that went to this row, if it goes there again for sure: always straight behind
+    /// another chunk of the row, and anywhere if it has an id. Otherwise it is not taken.
+    #[inline]
+    pub fn goes_on(&mut self, row: usize, has_id: bool) -> bool {
+        let goes_on = self.current == Some(row) || (has_id && self.rows[row].open && !self.children.contains_key(&row));
+        if goes_on {
+            self.last = None;
+            self.last_row = row;
+            self.current = Some(row);
+            self.repeat(row, 1);
+        }
+        goes_on
+    }
+
+    /// Takes a chunk that matched a shape.
+    pub fn take_shaped(&mut self, shaped: &Shaped<'_>) {
+        self.last = None;
+        self.last_row = self.take_plain(shaped).unwrap_or_else(|| self.take(shaped.doc(), shaped.place));
+    }
+
+    /// The number of the stream that the last chunk belongs to, as far as can be told now: how many began before it. Only a
+    /// tracker [for numbers](Self::for_numbers) can be asked.
+    ///
+    /// A part under another id counts to the stream that it continues; where it turns out to be a stream of its own, it
+    /// gets the next number from there on. Where none does, the numbers are those of the rows.
+    #[inline]
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.rows[self.last_row].number
+    }
+
+    /// Forgets the rows that can get no more chunks.
+    pub fn forget(&mut self) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let mut places: Vec<Option<usize>> = vec![None; self.rows.len()];
+        // The next row up that stays. What is between can no longer turn out to be another stream, but for a part of a row
+        // that may still come again.
+        let mut parents: Vec<Option<usize>> = Vec::with_capacity(self.rows.len());
+        let mut left: Vec<Row> = Vec::new();
+        for (number, mut row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
+            let parent = row.parent.and_then(|parent| places[parent].or(parents[parent]));
+            parents.push(parent);
+            let continues_an_open_row = parent.is_some_and(|parent| left[parent].open);
+            if row.open || continues_an_open_row || self.ended == Some(number) || self.last_row == number {
+                places[number] = Some(left.len());
+                row.parent = parent;
+                left.push(row);
+            }
+        }
+        let place = |row: usize| places[row].unwrap_or_default();
+        self.open.iter_mut().chain(&mut self.open_rows).for_each(|row| *row = place(*row));
+        self.current = self.current.map(place);
+        self.ended = self.ended.map(place);
+        self.last_row = place(self.last_row);
+        self.children.clear();
+        for (number, row) in left.iter().enumerate() {
+            if let Some(parent) = row.parent {
+                self.children.entry(parent).or_default().push(number);
+            }
+        }
+        self.rows = left;
+        self.models = Categories::default();
+        self.finish_reasons = Categories::default();
+        self.damages.clear();
+    }
+
+    /// A part turned out to be a stream of its own, with the parts that continue it; those begin behind it.
+    fn renumber(&mut self, part: usize) {
+        let mut parts = vec![part];
+        for row in part + 1..self.rows.len() {
+            if self.rows[row].parent.is_some_and(|parent| parts.contains(&parent)) {
+                parts.push(row);
+            }
+        }
+        for part in parts {
+            self.rows[part].number = self.begun;
+        }
+        self.begun += 1;
+    }
+
     fn begin(&mut self, offset: u64) -> usize {
         if self.open_rows.len() >= MAX_OPEN {
             self.close_silent_rows();
         }
         let row = self.rows.len();
-        self.rows.push(Row::new(offset, self.seq));
+        self.rows.push(Row { number: self.begun, ..Row::new(offset, self.seq) });
+        self.begun += 1;
         self.open_rows.push(row);
         self.current = Some(row);
         row
@@ -433,9 +535,10 @@ impl Tracker {
             self.current = Some(row);
         }
         self.add(row, &members);
-        if doc.template().is_none_or(|template| template.reports()) {
+        if !self.numbers_only && doc.template().is_none_or(|template| template.reports()) {
             self.report(row, &members, place);
         }
+        self.last_row = row;
         row
     }
 
@@ -489,6 +592,9 @@ impl Tracker {
         if let Some(row) = self.open_row(id) {
             for part in self.children.remove(&row).unwrap_or_default() {
                 self.rows[part].parent = None;
+                if self.numbers_only {
+                    self.renumber(part);
+                }
             }
             return row;
         }
@@ -515,6 +621,8 @@ impl Tracker {
         self.set_id(row, id);
         if let Some(parent) = parent {
             self.rows[row].parent = Some(parent);
+            self.rows[row].number = self.rows[parent].number;
+            self.begun -= 1;
             self.children.entry(parent).or_default().push(row);
         }
         row
@@ -634,7 +742,7 @@ impl Sink for Tracker {
             return;
         }
         let mut last = self.last.take();
-        self.last_row = self.take_plain(&shaped).unwrap_or_else(|| self.take(shaped.doc(), shaped.place));
+        self.take_shaped(&shaped);
         if self.repeats(self.last_row) {
             Likeness::set(&mut last, &shaped);
             self.last = last;

@@ -232,6 +232,28 @@ def oracle_rows(result: Result) -> tuple[list[dict[str, Any]], list[tuple[Any, .
     return [columns(row, damages) for row in rows], damages
 
 
+def oracle_numbers(result: Result) -> list[int]:
+    """For each chunk the number of its stream, as far as could be told when it came: streams are numbered when they
+    begin, or when they turn out to be streams."""
+    collector = Collector()
+    numbers: dict[Row, int] = {}
+    found = []
+    for item in result.items:
+        if item.what == "keepalive":
+            continue
+        collector.number += 1
+        getattr(collector, item.what)(item)
+        for row in collector.rows:
+            if row.parent is None:
+                numbers.setdefault(row, len(numbers))
+        if item.what == "chunk":
+            (row,) = (row for row in collector.rows if row.chunks and row.chunks[-1][1] is item)
+            while row.parent:
+                row = row.parent
+            found.append(numbers[row])
+    return found
+
+
 def wrong_type(item: Item, reason: str) -> tuple[Any, ...]:
     return ("wrong_type", reason, item.offset, item.line, item.event, None)
 

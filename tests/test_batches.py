@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import logs
 from chunkwire import ChunkBatch
 from hostile import Hostile
 from oracle import Result, oracle
+from oracle_streams import oracle_numbers, oracle_rows
 from support import SAMPLES, assert_counts, canonical, chunk_json, drain, event, full, full_of, recorded
 from views import content_of
 
@@ -26,7 +29,7 @@ FILES = recorded() + sorted(SAMPLES.glob("*.sse"))
 BAD = b"data: {bad\n\n"
 
 
-def row_of(doc: Any, offset: int) -> dict[str, Any]:
+def row_of(doc: Any, offset: int, stream: int) -> dict[str, Any]:
     """What the row of a chunk is to be."""
 
     def text(value: Any) -> str | None:
@@ -39,6 +42,7 @@ def row_of(doc: Any, offset: int) -> dict[str, Any]:
         index = int(index)
     fits = type(index) is int and -(1 << 63) <= index < 1 << 63
     return {
+        "stream": stream,
         "offset": offset,
         "id": text(doc.get("id")),
         "model": text(doc.get("model")),
@@ -52,9 +56,10 @@ def expected_of(result: Result, size: int) -> list[Any]:
     """Batches as lists of rows, and errors: a batch ends where it is full, and before an error."""
     found: list[Any] = []
     rows: list[Any] = []
+    numbers = iter(oracle_numbers(result))
     for item, one in zip(result.given, full_of(result), strict=True):
         if item.what == "chunk":
-            rows.append(row_of(item.doc, item.offset))
+            rows.append(row_of(item.doc, item.offset, next(numbers)))
         if rows and (item.what != "chunk" or len(rows) == size):
             found.append(rows)
             rows = []
@@ -129,7 +134,7 @@ def test_columns(engine: str) -> None:
     assert batch.id.tolist() == ["a", "b", "a"]
     dtypes = {name: getattr(batch, name).dtype.name for name in dir(batch) if name in ChunkBatch.__annotations__}
     assert dtypes == {
-        **dict.fromkeys(("offset", "index", "content_end"), "int64"),
+        **dict.fromkeys(("stream", "offset", "index", "content_end"), "int64"),
         **dict.fromkeys(("id", "model", "content", "finish_reason"), "object"),
         "content_bytes": "uint8",
         "has_content": "bool",
@@ -140,11 +145,76 @@ def test_columns(engine: str) -> None:
     assert batch[1] == batch[-2] == {**dict(batch[1]), "content": None, "id": "b"}
     with pytest.raises(IndexError):
         batch[3]
-    with pytest.raises(AttributeError, match="a batch has no column 'contents'; columns: offset, id, "):
+    with pytest.raises(AttributeError, match="a batch has no column 'contents'; columns: stream, offset, id, "):
         batch.contents  # noqa: B018
     with pytest.raises(AttributeError, match="'content' is no column of texts that repeat; those are id, model"):
         batch.codes("content")
     assert repr(batch) == "<ChunkBatch of 3 chunks from offset 0: 3 bytes of content>"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_number_of_a_stream_is_its_row(engine: str, path: Path) -> None:
+    """In all logs but those where a part under another id turned out to be a stream: of these there is none."""
+    usage = chunkwire.usage(path, engine=engine)
+    found = [batch.stream for batch in chunkwire.batches(path, engine=engine, on_error="skip")]
+    counts = np.bincount(np.concatenate([*found, np.zeros(0, np.int64)]), minlength=len(usage))
+    assert counts.tolist() == usage.chunks.tolist()
+
+
+def test_streams_under_several_ids(engine: str) -> None:
+    def ids(*names: str) -> list[int]:
+        data = b"".join(chunk("x", id=name) if name != "." else event("[DONE]") for name in names)
+        (batch,) = chunkwire.batches(data, engine=engine)
+        return list(batch.stream)
+
+    assert ids("a", "b", "b", ".", "c") == [0, 0, 0, 1]
+    assert ids("a", "b", "a", "b", "a") == [0, 0, 0, 1, 0], "they were two, which is known from then on"
+    assert ids("a", "b", "c", "a", "c", "b", "c") == [0, 0, 0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_streams_that_have_ended_are_forgotten(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Here after a few chunks, and what is said of later ones stays the same. (For the other engine this is a test in
+    Rust.)"""
+    from chunkwire import _columns
+
+    monkeypatch.setattr(_columns, "_REMEMBERED", 1 + seed)
+    rng = random.Random(seed)
+    names = [rng.choice("abcde") for _ in range(300)]
+    kinds = [rng.choice(["first", "part", "part", "part", "last", "done", "error", "damage"]) for _ in names]
+    events = {"done": event("[DONE]"), "error": event('{"error": {"message": "no"}}'), "damage": BAD}
+    data = b""
+    for name, kind in zip(names, kinds, strict=True):
+        delta = {"role": "assistant"} if kind == "first" else {"content": "x"}
+        choice = {"index": 0, "delta": delta, "finish_reason": "stop" if kind == "last" else None}
+        data += events.get(kind) or event(chunk_json(id=name, choices=[choice]))
+    result = oracle(data)
+    assert len(oracle_rows(result)[0]) > 20
+    assert_batches("simdjson", data, result, 64)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_over_many_streams(engine: str) -> None:
+    streams = 400_000 if engine == "native" else 80_000
+    code = f"""
+import chunkwire
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+def source():
+    event = b'data: {{"id":"%d","choices":[{{}}]}}\\n\\ndata: [DONE]\\n\\n'
+    for first in range(0, {streams}, 100):
+        yield b"".join(event % number for number in range(first, first + 100))
+last, before = -1, None
+for batch in chunkwire.batches(source(), engine={engine!r}, size=10_000):
+    last = batch.stream[-1]
+    before = before or resident()
+print(last, (resident() - before) >> 20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    last, grown = map(int, done.stdout.split())
+    assert last == streams - 1
+    assert grown < 15, "MiB; what is known of the streams would take some 40 to 100"
 
 
 def test_an_error_comes_behind_the_chunks_before_it(engine: str) -> None:

@@ -162,6 +162,7 @@ ROOMS = [
     "record",
     "reported",
     "stream",
+    "numbers",
     "usage",
     "columns",
     "message",

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Batches", "ChunkBatch", "batches"]
 
 #: All columns, in the order of rows as dicts.
-COLUMNS = ("offset", "id", "model", "index", "content", "finish_reason")
+COLUMNS = ("stream", "offset", "id", "model", "index", "content", "finish_reason")
 _CODED = ("id", "model", "finish_reason")
-_DTYPES = {"offset": "int64", "index": "int64", "content_end": "int64", "has_content": "bool", "content_bytes": "uint8"}
+_DTYPES = dict.fromkeys(("stream", "offset", "index", "content_end"), "int64") | {
+    "has_content": "bool",
+    "content_bytes": "uint8",
+}
 
 
 def batches(
@@ -97,6 +100,11 @@ class ChunkBatch(Table):
 
     Attributes
     ----------
+    stream : array of int64
+        The number of the stream that the chunk belongs to, as far as could be told when it came: of the first stream of
+        the source 0, of the next one 1. A part under another id counts to the stream that it continues; once the old id
+        comes again, which shows that they are two streams, the later one has the next number. Where that does not
+        happen, it is the row of the stream in ``usage(source)``.
     offset : array of int64
         Where in the (decompressed) source the event begins.
     id, model : array of str or None
@@ -114,6 +122,7 @@ class ChunkBatch(Table):
         Whether the row's content is a string, perhaps an empty one.
     """
 
+    stream: _Ints
     offset: _Ints
     id: _Texts
     model: _Texts

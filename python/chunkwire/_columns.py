@@ -3,23 +3,69 @@
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from typing import Any
 
-from chunkwire._stats import Stats
-from chunkwire._streams import integer
+from chunkwire._stats import Damage, Stats
+from chunkwire._streams import Tracker, integer
 from chunkwire._views import Choice
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "Numbered"]
 
 #: A batch of so many bytes of content is full, however few rows it has.
 MAX_CONTENT = 64 << 20
 
 
+#: After so many findings the streams that have ended are forgotten.
+_REMEMBERED = 1 << 12
+
+
+class Numbered:
+    """A sink that keeps of each chunk the number of its stream (see `Tracker.number`), and passes all on to another."""
+
+    def __init__(self, sink: Any) -> None:
+        self.streams: deque[int] = deque()
+        self._sink = sink
+        self._tracker = Tracker(numbers_only=True)
+        self._found = 0
+
+    def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
+        """Takes a chunk."""
+        self._tracker.chunk(sent, raw, offset, line, event)
+        self.streams.append(self._tracker.number())
+        self._sink.chunk(sent, raw, offset, line, event)
+        self._count()
+
+    def done(self, offset: int) -> None:
+        """Takes a `[DONE]`."""
+        self._tracker.done(offset)
+        self._count()
+
+    def server_error(self, body: Any, offset: int, line: int, event: int) -> None:
+        """Takes an error that the server sent."""
+        self._tracker.server_error(body, offset, line, event)
+        self._sink.server_error(body, offset, line, event)
+        self._count()
+
+    def damage(self, damage: Damage) -> None:
+        """Takes damage."""
+        self._tracker.damage(damage)
+        self._sink.damage(damage)
+        self._count()
+
+    def _count(self) -> None:
+        self._found += 1
+        if self._found >= _REMEMBERED:
+            self._found = 0
+            self._tracker.forget()
+
+
 class Columns:
     """The chunks of a source as columns, so many rows at a time."""
 
-    def __init__(self, chunks: Any, size: int) -> None:
+    def __init__(self, chunks: Any, streams: Any, size: int) -> None:
         self._chunks = chunks
+        self._streams = streams  # a queue with the number of each chunk's stream
         self._size = size
         self._error: BaseException | None = None
 
@@ -41,7 +87,7 @@ class Columns:
                     raise
                 self._error = error
                 break
-            rows.push(chunk)
+            rows.push(chunk, self._streams.popleft())
         if not rows.offset:
             raise StopIteration
         return rows.columns()
@@ -57,15 +103,16 @@ class _Rows:
     """Columns while they are filled."""
 
     def __init__(self) -> None:
-        self.offset, self.index, self.content_end = array("q"), array("q"), array("q")
+        self.stream, self.offset, self.index, self.content_end = (array("q") for _ in range(4))
         self.content, self.has_content = bytearray(), bytearray()
         self.id, self.model, self.finish_reason = _Texts(), _Texts(), _Texts()
 
-    def push(self, chunk: Any) -> None:
+    def push(self, chunk: Any, stream: int) -> None:
         choices = chunk.choices
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Choice) else None
         index = integer(choice.index) if choice is not None else None
         content = chunk.content
+        self.stream.append(stream)
         self.offset.append(chunk.offset)
         self.index.append(-1 if index is None else index)
         if isinstance(content, str):
@@ -78,6 +125,7 @@ class _Rows:
 
     def columns(self) -> dict[str, Any]:
         return {
+            "stream": self.stream.tobytes(),
             "offset": self.offset.tobytes(),
             "index": self.index.tobytes(),
             "content": bytes(self.content),

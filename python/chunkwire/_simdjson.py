@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
-from chunkwire._columns import Columns
+from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
 from chunkwire._sse import Frame, Framer, decode_utf8
@@ -517,8 +517,10 @@ def batches(
     name: str | None = None,
 ) -> Columns:
     """The chunks of a source as columns, `size` rows at a time."""
-    items = chunks(source, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name)
-    return Columns(items, size)
+    queue = _queue_for(on_error, name)
+    numbered = Numbered(queue)
+    items = _Items(blocks_of(source), _ChunkReader(numbered, strict, max_event_bytes, name), queue)
+    return Columns(items, numbered.streams, size)
 
 
 def events(

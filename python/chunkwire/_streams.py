@@ -76,6 +76,7 @@ class Row:
         "last_seq",
         "malformed",
         "model",
+        "number",
         "offset",
         "parent",
         "parts",
@@ -88,7 +89,8 @@ class Row:
         "waiting_since",
     )
 
-    def __init__(self, offset: int, seq: int) -> None:
+    def __init__(self, offset: int, seq: int, number: int) -> None:
+        self.number = number  # see `Tracker.number`
         self.id: str | None = None  # its first id that is not empty
         self.model: str | None = None  # its first model that is not empty
         self.created = 0  # its first creation time that is not zero
@@ -151,7 +153,9 @@ class Row:
 class Tracker:
     """Sorts the chunks of one source into streams."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbers_only: bool = False) -> None:
+        #: Rows are not asked for, so what chunks report is left where it is.
+        self._numbers_only = numbers_only
         self._rows: list[Row] = []
         #: Usage that cannot be read: reason, and offset, line and number of the event.
         self._wrong: list[tuple[str, tuple[int, int, int]]] = []
@@ -163,6 +167,8 @@ class Tracker:
         self._waiting_seqs: list[int] = []
         self._current: Row | None = None  # the row of the last chunk, while it is open
         self._ended: Row | None = None  # the row that the last [DONE] ended
+        self._last: Row | None = None  # the row of the last chunk
+        self._begun = 0  # how many streams have begun
         self._seq = 0  # running number of chunks, errors, losses and [DONE]s
         self._first_loss: int | None = None
 
@@ -180,6 +186,7 @@ class Tracker:
                 row = self._begin(offset)
         if row.is_open:
             self._current = row
+        self._last = row
         self._add(row, sent, (offset, line, event))
 
     def done(self, offset: int) -> None:
@@ -221,6 +228,28 @@ class Tracker:
         else:
             row.malformed = True
 
+    def number(self) -> int:
+        """The number of the stream that the last chunk belongs to, as far as can be told now: how many began before.
+
+        A part under another id counts to the stream that it continues; where it turns out to be a stream of its own, it
+        gets the next number from there on. Where none does, the numbers are those of the rows.
+        """
+        return self._last.number if self._last is not None else -1
+
+    def forget(self) -> None:
+        """Forgets the rows that can get no more chunks, for who wants numbers and no rows."""
+        del self._rows[:-1]
+        self._wrong.clear()
+        for row in self._open_rows:
+            # What is between two open rows can no longer turn out to be another stream, but for the upper one's part.
+            parent = row.parent
+            while parent is not None and not (parent.is_open or (parent.parent and parent.parent.is_open)):
+                parent = parent.parent
+            if parent is not row.parent:
+                row.parent = parent
+                if parent is not None:
+                    parent.parts = [row]
+
     def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
         """Ends all streams: the columns, and the usage that they cannot hold (reason and place)."""
         if not self._rows and self._first_loss is not None:
@@ -235,7 +264,8 @@ class Tracker:
         if len(self._open_rows) >= _MAX_OPEN:
             for silent in sorted(self._open_rows, key=lambda row: row.last_seq)[: _MAX_OPEN // 2]:
                 self._close(silent)
-        row = Row(offset, self._seq)
+        row = Row(offset, self._seq, self._begun)
+        self._begun += 1
         self._rows.append(row)
         self._open_rows[row] = None
         self._current = row
@@ -268,6 +298,7 @@ class Tracker:
         if row is not None:
             for part in row.parts:
                 part.parent = None
+                self._renumber(part)
             row.parts = []
             return row
         row = self._ended
@@ -285,8 +316,19 @@ class Tracker:
         self._set_id(row, chunk_id)
         if parent is not None:
             row.parent = parent
+            row.number = parent.number
+            self._begun -= 1
             parent.parts.append(row)
         return row
+
+    def _renumber(self, part: Row) -> None:
+        """A part turned out to be a stream of its own, with the parts that continue it."""
+        parts = [part]
+        while parts:
+            part = parts.pop()
+            part.number = self._begun
+            parts += part.parts
+        self._begun += 1
 
     def _row_to_end(self) -> Row | None:
         """The row that `[DONE]` ends. It carries no id, so in an interleaved log it belongs to the stream that has
@@ -340,6 +382,8 @@ class Tracker:
                 choice_usage = _reported(choice.get("usage")) or choice_usage
         if row.finished:
             self._note_finished(row)
+        if self._numbers_only:
+            return
         usage = sent.get("usage")
         if usage is not None and not isinstance(usage, dict):
             self._wrong.append((f"usage is a JSON {kind_of(usage)}", place))

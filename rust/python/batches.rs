@@ -19,6 +19,8 @@ const MAX_CONTENT: usize = 64 << 20;
 pub struct Batches {
     reader: Reader,
     size: usize,
+    /// The memory of the last batch.
+    columns: ChunkColumns,
     /// What came behind the last batch.
     error: Option<PyErr>,
 }
@@ -43,10 +45,12 @@ impl Batches {
         if let Some(error) = slf.error.take() {
             return Err(error);
         }
-        let mut columns = ChunkColumns::default();
+        let slf = &mut *slf;
+        let columns = &mut slf.columns;
+        columns.clear();
         while columns.rows() < slf.size && columns.content.len() < MAX_CONTENT {
-            let pushed = slf.reader.next(py, |batch, _, record| {
-                columns.push(batch.doc(record), record.offset);
+            let pushed = slf.reader.next(py, |batch, number, record| {
+                columns.push(batch.doc(record), record.offset, batch.mark(number));
                 Ok(Some(()))
             });
             match pushed {
@@ -62,7 +66,7 @@ impl Batches {
         if columns.rows() == 0 {
             return Ok(None);
         }
-        to_dict(py, &columns).map(Some)
+        to_dict(py, columns).map(Some)
     }
 
     /// What was counted so far.
@@ -74,6 +78,7 @@ impl Batches {
 
 fn to_dict<'py>(py: Python<'py>, columns: &ChunkColumns) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
+    dict.set_item("stream", array(py, &columns.stream, i64::to_ne_bytes)?)?;
     dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;
     dict.set_item("index", array(py, &columns.index, i64::to_ne_bytes)?)?;
     dict.set_item("content", PyBytes::new(py, &columns.content))?;
@@ -102,5 +107,10 @@ pub fn batches(
         return Err(PyValueError::new_err("size must be at least 1"));
     }
     let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
-    Ok(Batches { reader: Reader::new(source, settings)?, size, error: None })
+    Ok(Batches {
+        reader: Reader::new(source, settings)?.numbered(),
+        size,
+        columns: ChunkColumns::default(),
+        error: None,
+    })
 }

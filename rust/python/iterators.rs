@@ -27,6 +27,12 @@ impl Reader {
         Ok(Self { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
     }
 
+    /// Batches say of each chunk to which stream it belongs.
+    pub fn numbered(mut self) -> Self {
+        self.pipeline.number();
+        self
+    }
+
     /// For Python's collector of cycles: see [`Feed::traverse`].
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.pipeline.traverse(visit)?;

@@ -15,6 +15,7 @@ use super::lock::{AttachedLock, Taken};
 use super::spares::Spares;
 use crate::decoder::{self, MAX_EVENT_BYTES};
 use crate::error::Damage;
+use crate::numbers::{Mark, Numbered, Numbers};
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 use crate::source::Buffer;
 
@@ -36,12 +37,20 @@ pub type SharedBatch = Arc<Shared>;
 pub struct Shared {
     batch: Batch<SharedBlock>,
     spares: AttachedLock<Spares>,
+    /// What is told of each item, if somebody wants to know.
+    marks: Vec<Mark>,
 }
 
 impl Shared {
     /// A batch whose views are kept for another use if the spares are open.
     pub fn new(batch: Batch<SharedBlock>, spares: Spares) -> Self {
-        Self { batch, spares: AttachedLock::new(spares) }
+        Self { batch, spares: AttachedLock::new(spares), marks: Vec::new() }
+    }
+
+    /// What is told of an item.
+    #[inline]
+    pub fn mark(&self, item: usize) -> Mark {
+        self.marks.get(item).copied().unwrap_or(Mark::NONE)
     }
 
     /// The views that can serve again; None if none are kept, or if somebody is at them.
@@ -131,6 +140,8 @@ pub struct Pipeline {
     waiting: VecDeque<SharedBlock>,
     /// How much of the first waiting block is decoded.
     at: usize,
+    /// Tells the streams apart, if somebody wants to know.
+    numbers: Option<Box<Numbers>>,
     batch: Option<SharedBatch>,
     next_item: usize,
     /// The batch before: its memory serves again once nobody looks into it. (The one that was just given out will not
@@ -150,12 +161,18 @@ impl Pipeline {
             source: settings.source,
             waiting: VecDeque::new(),
             at: 0,
+            numbers: None,
             batch: None,
             next_item: 0,
             spent: None,
             spare: None,
             finished: false,
         }
+    }
+
+    /// From here on batches say of each chunk to which stream it belongs.
+    pub fn number(&mut self) {
+        self.numbers = Some(Box::default());
     }
 
     /// Takes a block.
@@ -202,8 +219,11 @@ impl Pipeline {
     /// Decodes the next batch of what waits; false if nothing waits.
     fn refill(&mut self, py: Python<'_>) -> bool {
         let Some(block) = self.waiting.front().cloned() else { return false };
+        let mut marks = Vec::new();
         let mut builder = match self.spent.take().and_then(Arc::into_inner) {
             Some(spent) => {
+                marks = spent.marks;
+                marks.clear();
                 let (builder, block) = spent.batch.into_parts();
                 if let Some(Block::Owned(memory)) = Arc::into_inner(block.0) {
                     self.spare = Some(memory);
@@ -213,27 +233,33 @@ impl Pipeline {
             None => Builder::default(),
         };
         self.spent = self.retire(py);
-        let (decoder, at) = (&mut self.decoder, &mut self.at);
+        let (decoder, at, numbers) = (&mut self.decoder, &mut self.at, self.numbers.as_deref_mut());
         let input = block.as_ref();
         let work = || {
-            let more = decoder.decode(input, at, BATCH_EVENTS, &mut builder);
-            (builder, more)
+            let more = match numbers {
+                None => decoder.decode(input, at, BATCH_EVENTS, &mut builder),
+                Some(numbers) => {
+                    let mut sink = Numbered { builder: &mut builder, marks: &mut marks, numbers };
+                    decoder.decode(input, at, BATCH_EVENTS, &mut sink)
+                }
+            };
+            (builder, marks, more)
         };
-        let (builder, more) = if input.len() >= DETACH_BYTES { py.detach(work) } else { work() };
+        let (builder, marks, more) = if input.len() >= DETACH_BYTES { py.detach(work) } else { work() };
         if !more {
             self.waiting.pop_front();
             self.at = 0;
         }
-        self.give(py, builder, block);
+        self.give(py, builder, marks, block);
         true
     }
 
-    fn give(&mut self, py: Python<'_>, builder: Builder, block: SharedBlock) {
+    fn give(&mut self, py: Python<'_>, builder: Builder, marks: Vec<Mark>, block: SharedBlock) {
         self.retire(py);
         if !builder.is_empty() {
             let batch = builder.build(block);
             let spares = if batch.items().len() >= WORTH_SPARES { Spares::open() } else { Spares::default() };
-            self.batch = Some(Arc::new(Shared::new(batch, spares)));
+            self.batch = Some(Arc::new(Shared { marks, ..Shared::new(batch, spares) }));
             self.next_item = 0;
         }
     }
@@ -266,9 +292,15 @@ impl Pipeline {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let mut builder = Builder::default();
-        self.decoder.finish(&mut builder);
-        self.give(py, builder, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
+        let (mut builder, mut marks) = (Builder::default(), Vec::new());
+        match self.numbers.as_deref_mut() {
+            None => self.decoder.finish(&mut builder),
+            Some(numbers) => {
+                let mut sink = Numbered { builder: &mut builder, marks: &mut marks, numbers };
+                self.decoder.finish(&mut sink);
+            }
+        }
+        self.give(py, builder, marks, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
     }
 
     /// Counts a compressed source that breaks off, and gives the error to raise.

@@ -1,5 +1,6 @@
 //! Streams: a test for each rule by which chunks, `[DONE]`s, errors and damage become rows; usage columns in `usage`.
 
+mod numbers;
 mod support;
 mod usage;
 
