@@ -133,11 +133,12 @@ def run(code: str) -> str:
 
 
 def test_importing_stays_light() -> None:
-    heavy = ["numpy", "rich", "pandas", "pyarrow", "asyncio", "simdjson", "zstandard"]
+    heavy = ["numpy", "rich", "pandas", "polars", "pyarrow", "asyncio", "simdjson", "zstandard"]
     loaded = run(f"import sys, chunkwire; print([name for name in {heavy!r} if name in sys.modules])")
     assert "numpy" not in loaded
     assert "rich" not in loaded
     assert "pyarrow" not in loaded
+    assert "polars" not in loaded
 
 
 def test_decoding_needs_no_numpy(engine: str) -> None:

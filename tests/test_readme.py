@@ -28,10 +28,11 @@ def printed() -> list[str]:
 
 
 def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
-    iterate, batches, columns, push, damage = printed
+    iterate, batches, columns, arrow, push, damage = printed
     assert re.fullmatch(r"[1-9]\d* \[[\d ]+\] \[.*\] \S+\n", batches)
     assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
     assert "streams reported usage" in columns
+    assert arrow == ""
     assert push == "Hi\n"
     chunks, *damages = damage.splitlines()
     assert re.fullmatch(r"\d+ chunks; [1-9]\d* damages", chunks)

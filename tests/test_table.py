@@ -127,7 +127,7 @@ def test_unknown_columns_name_their_neighbours(table: chunkwire.UsageTable) -> N
         table.promt_tokens  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match="columns: source, offset"):
         table.xyzzy  # type: ignore[attr-defined]  # noqa: B018
-    assert not hasattr(table, "__arrow_c_stream__")
+    assert not hasattr(table, "__array_interface__")
     assert set(COLUMNS) <= set(dir(table))
 
 

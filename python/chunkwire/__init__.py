@@ -19,6 +19,8 @@ Token counts, one row for each stream, out of one source or of many (folders and
     usage = chunkwire.usage("logs/")
     usage.total_tokens[usage.reported].sum()     # NumPy columns
     print(usage.summary(by=("model", "day")))
+    polars.DataFrame(usage), duckdb.sql("from usage"), pyarrow.table(usage)     # Arrow data, not copied
+    chunkwire.scan("logs/").filter(...)          # a polars LazyFrame
 
 Any server-sent events, not only chunks: `events`.
 
@@ -44,6 +46,7 @@ from chunkwire._model import (
     ToolCall,
     Usage,
 )
+from chunkwire._scan import scan
 from chunkwire._stats import Damage, Stats
 from chunkwire._summary import Summary
 from chunkwire._table import UsageTable, usage
@@ -74,6 +77,7 @@ __all__ = [
     "contents",
     "decode",
     "events",
+    "scan",
     "usage",
 ]
 

@@ -86,6 +86,24 @@ class Batches:
     def __next__(self) -> ChunkBatch:
         return ChunkBatch(next(self._columns))
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The batches that are left, as Arrow data: for ``polars.DataFrame(batches)``,
+        ``pyarrow.RecordBatchReader.from_stream(batches)`` and others. Types are those of `ChunkBatch`.
+
+        A batch is read when the consumer wants it, which may be on another thread. With ``on_error="raise"`` an error
+        comes behind the batch of the chunks before it, as an error of the stream with the same message; the stream ends
+        there.
+        """
+        from chunkwire import _arrow
+
+        return _arrow.batch_stream(self, requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema of `__arrow_c_stream__`."""
+        from chunkwire import _arrow
+
+        return _arrow.batch_schema()
+
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
@@ -174,6 +192,30 @@ class ChunkBatch(Table):
             raise AttributeError(f"{name!r} is no column of texts that repeat; those are {', '.join(_CODED)}")
         codes, texts = self._columns[name]
         return np.frombuffer(codes, "int32"), list(texts)
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """The batch as Arrow data, by Arrow's PyCapsule interface: for ``pyarrow.record_batch(batch)`` and others.
+
+        Numbers are int64, not copied; ``id``, ``model`` and ``finish_reason`` are dictionary<int32, utf8>, and
+        ``content`` is utf8. What is None here is null, and so is the index -1. For lone surrogates and
+        ``requested_schema`` see `UsageTable.__arrow_c_stream__`.
+        """
+        from chunkwire import _arrow
+
+        schema, array = _arrow.batch_array(self, requested_schema)
+        return schema, array
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The batch as a stream of one array: see `__arrow_c_array__`."""
+        from chunkwire import _arrow
+
+        return _arrow.batch_stream([self], requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema of `__arrow_c_array__`."""
+        from chunkwire import _arrow
+
+        return _arrow.batch_schema()
 
     def __len__(self) -> int:
         return len(self._columns["has_content"])

@@ -5,7 +5,7 @@ Users meet these classes as those of `chunkwire` (see `chunkwire._model`, where 
 
 import builtins
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -33,12 +33,20 @@ __all__ = [
     "chunks",
     "contents",
     "events",
+    "export_array",
+    "export_reader",
+    "export_schema",
+    "export_stream",
     "restore",
     "usage",
 ]
 
 _OnError = Literal["raise", "skip"]
 _Codes = tuple[bytes, list[str]]
+
+# PyCapsules of the Arrow C data interface, and columns as `chunkwire._arrow` says them.
+_Capsule: TypeAlias = Any
+_Columns: TypeAlias = list[tuple[Any, ...]]
 
 @final
 class Decoder:
@@ -333,4 +341,10 @@ def usage(
     name: str | None = None,
     threads: int = 1,
 ) -> tuple[dict[str, bytes | _Codes], Stats]: ...
+def export_schema(columns: _Columns) -> _Capsule: ...
+def export_array(columns: _Columns, rows: int, requested: _Capsule | None) -> tuple[_Capsule, _Capsule]: ...
+def export_stream(columns: _Columns, rows: int, requested: _Capsule | None) -> _Capsule: ...
+def export_reader(
+    batches: Iterable[tuple[_Columns, int]], columns: _Columns, requested: _Capsule | None
+) -> _Capsule: ...
 def restore(name: str, raw: bytes, offset: int) -> Any: ...

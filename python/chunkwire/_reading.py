@@ -19,7 +19,7 @@ from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._sources import Found, Source, check_format, counted, find, size_of
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 
-__all__ = ["Read", "read_all"]
+__all__ = ["Read", "check", "processors", "read_all"]
 
 #: Damage that is never raised: nothing was lost by it.
 _COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type"})
@@ -51,22 +51,16 @@ def read_all(
     progress: Any,
     on_error: str,
 ) -> Read:
-    """Finds the sources and reads them all."""
-    check_format(format)
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
-        raise TypeError(f"threads must be an integer or None, not {type(threads).__name__}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
+    """Finds the sources, if that is not done, and reads them all."""
+    check(format, threads, on_error)
     raises = on_error == "raise"
     module = _engine.load(engine)
-    found = find(sources)
+    found = sources if isinstance(sources, Found) else find(sources)
     if found.failures and raises:
         raise found.failures[0][1]
 
     told = _Told(found, progress)
-    wanted = threads or _processors()
+    wanted = threads or processors()
     if module.__name__.endswith("._simdjson"):
         wanted = 1  # it holds Python's lock all the time: threads would only wait for each other
     count = max(1, min(wanted, len(found.sources)))
@@ -99,7 +93,19 @@ def read_all(
     return read
 
 
-def _processors() -> int:
+def check(format: str, threads: int | None, on_error: str) -> None:
+    """ValueError or TypeError for an option that cannot be."""
+    check_format(format)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(f"threads must be an integer or None, not {type(threads).__name__}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+
+
+def processors() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

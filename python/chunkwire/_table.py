@@ -150,6 +150,17 @@ class _Parts:
         memory = data[0] if len(data) == 1 else b"".join(data)
         return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
 
+    def ids(self) -> tuple[bytes, _Ints]:
+        """The ids one behind the other, in UTF-8, and where each ends; an empty one is none."""
+        import numpy as np
+
+        start, pieces, ends = 0, [], [np.zeros(0, np.int64)]
+        for _, columns in self._parts:
+            pieces.append(columns["id"])
+            ends.append(np.frombuffer(columns["id_end"], np.int64) + start)
+            start += len(columns["id"])
+        return b"".join(pieces), np.concatenate(ends)
+
     def raw(self, row: int) -> bytes:
         """The usage object of a row as JSON, empty where none was reported."""
         part = 0
@@ -205,6 +216,9 @@ class _Picked:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def ids(self) -> None:
+        """They do not stand one behind the other."""
 
     def column(self, name: str) -> Any:
         column = self._table._column(name)[self._rows]
@@ -377,6 +391,27 @@ class UsageTable(Table):
             read = _reading.Read(stats_by_source=[(label, stats)], stats=stats)
             yield label, UsageTable(_Picked(self, order[start:end], whole=True), read)
             start = end
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The table as Arrow data, by Arrow's PyCapsule interface: for ``polars.DataFrame(usage)``,
+        ``pyarrow.table(usage)``, ``duckdb.sql("from usage")``, ``pandas.DataFrame.from_arrow(usage)`` and others.
+
+        Numbers are int64 and float64, not copied, and null where `valid` says that nothing was sent; ``source``,
+        ``model``, ``finish_reason`` and ``status`` are dictionary<int32, utf8>, ``id`` is utf8 (large_utf8 from 2 GiB
+        on). A lone surrogate, which UTF-8 has no bytes for, becomes U+FFFD. A requested schema has the same fields; it
+        can ask for texts as utf8, large_utf8 or utf8_view, and what else it asks for is left to the consumer.
+
+        ImportError where chunkwire's extension module is absent; ValueError for a requested schema that cannot be met.
+        """
+        from chunkwire import _arrow
+
+        return _arrow.usage_stream(self, requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema of `__arrow_c_stream__`."""
+        from chunkwire import _arrow
+
+        return _arrow.usage_schema(self)
 
     def __eq__(self, other: object) -> bool:
         """Are all values the same?"""

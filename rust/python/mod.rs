@@ -2,8 +2,9 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches` and `usage` give columns; `convert` and `errors` turn values and damage into Python's own.
+//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries; `convert` and `errors` turn values and damage into Python's own.
 
+mod arrow;
 mod batches;
 mod block;
 mod convert;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::arrow::{export_array, export_reader, export_schema, export_stream};
     #[pymodule_export]
     use super::batches::{Batches, batches};
     #[pymodule_export]
