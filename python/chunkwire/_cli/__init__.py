@@ -44,6 +44,7 @@ examples:
   chunkwire usage logs/ --by day --chart
   chunkwire usage logs/ --since 2026-11 --report report.html
   chunkwire usage log.sse --rows --format csv -o streams.csv
+  chunkwire usage logs/ --rows --format parquet -o streams.parquet
   curl -sN ... | chunkwire usage -
 """
 
@@ -156,7 +157,10 @@ def _parser() -> argparse.ArgumentParser:
         "--report", metavar="FILE", help="also write a report with charts as one HTML file (needs the extra report)"
     )
     usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")
-    usage.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    usage.add_argument(
+        "--format", choices=("table", "json", "csv", "arrow", "parquet"), default="table",
+        help="default: table; arrow (an IPC file; to stdout an IPC stream) and parquet need chunkwire[arrow]",
+    )  # fmt: skip
     usage.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
     usage.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
 

@@ -21,6 +21,7 @@ __all__ = [
     "damage_text",
     "failed",
     "flush",
+    "is_stdout",
     "json_bytes",
     "note",
     "nothing_found",
@@ -182,9 +183,14 @@ def writing(path: str | None = None) -> Iterator[None]:
         raise OutputError(f"cannot write to {path or 'stdout'}: {error.strerror or error}") from None
 
 
+def is_stdout(path: str | None) -> bool:
+    """Does this -o mean stdout?"""
+    return path in (None, "-")
+
+
 def write(data: str | bytes, path: str | None = None) -> None:
     """Writes to a file, or to stdout: text for people as the terminal wants it, bytes as they are."""
-    if path in (None, "-"):
+    if is_stdout(path):
         with writing():
             if isinstance(data, str):
                 sys.stdout.write(data)

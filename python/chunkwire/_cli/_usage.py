@@ -13,11 +13,13 @@ from typing import Any
 import chunkwire
 from chunkwire import _report
 from chunkwire._breakdown import KINDS
+from chunkwire._cli import _arrow
 from chunkwire._cli._chart import chart_text, charted
 from chunkwire._cli._output import (
     check_hint,
     damage_text,
     failed,
+    is_stdout,
     json_bytes,
     note,
     nothing_found,
@@ -48,6 +50,8 @@ def run(options: Namespace) -> int:
         _report.needed()
     if options.chart and (options.rows or options.format != "table"):
         raise ValueError("--chart draws the groups of --format table: leave --rows and other formats away")
+    if options.format in _arrow.FORMATS:
+        _arrow.check(options.format, options.output)
     chunkwire.usage(b"").summary(**about)  # what cannot be understood is told before anything is read
     table = chunkwire.usage(
         sources_of(options.paths),
@@ -82,11 +86,16 @@ def _write(
     if options.rows:
         inside = table.between(summary.since, summary.until)
         table, other = picked(inside, keys, options.top, breakdown=options.breakdown, percentiles=options.percentiles)
-    to_file = options.output not in (None, "-")
+    to_file = not is_stdout(options.output)
     if options.format == "json":
         write(json_bytes(_document(table, summary, other, options.rows), indent=1) + b"\n", options.output)
-    elif options.format == "csv":
-        write(_csv(table, summary, options.rows), options.output)
+    elif options.format in ("csv", *_arrow.FORMATS):
+        if options.format == "csv":
+            data = _csv(table, summary, options.rows)
+        else:
+            groups = None if options.rows else _groups(summary)
+            data = _arrow.binary(table, summary, groups, format=options.format, output=options.output)
+        write(data, options.output)
         if summary.left_out:
             note(summary.left_out)
         if options.rows and other is not None:
@@ -150,11 +159,17 @@ def _instant(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
+def _groups(summary: chunkwire.Summary) -> list[dict[str, Any]]:
+    """The groups, and what ``--top`` left out as one more."""
+    found = summary.to_dicts()
+    if summary.other is not None:
+        found.append({summary.by[0]: "other"} | {key: summary.other[key] for key in summary.total})
+    return found
+
+
 def _csv(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: bool) -> bytes:
     """The rows without a total, so that their sum is right; an empty cell where there is nothing."""
-    found = table.to_dicts() if rows else summary.to_dicts()
-    if not rows and summary.other is not None:
-        found.append({summary.by[0]: "other"} | {key: summary.other[key] for key in summary.total})
+    found = table.to_dicts() if rows else _groups(summary)
     names = list(table[:0].to_dict()) if rows else list(summary.columns)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
