@@ -4,14 +4,19 @@
 //! finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from
 //! it, is said at [`Tracker::row_of`].
 
+mod measured;
+
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+pub use measured::Measured;
 
 use crate::chunk::{Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
 use crate::reported::{Times, cost_beside_usage};
+use crate::written::Written;
 
 /// At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 const MAX_OPEN: usize = 4096;
@@ -108,6 +113,8 @@ pub struct Row {
     pub cost: f64,
     /// The last times that were sent outside a usage object.
     pub times: Times,
+    /// How much text it has, if that was [measured](Measured).
+    pub written: Written,
     finish_index: u64,
     /// Choice indexes seen, and finished, as bits; 63 stands for all that are larger.
     seen: u64,
@@ -136,6 +143,7 @@ impl Row {
             usage: None,
             cost: f64::NAN,
             times: Times::default(),
+            written: Written::default(),
             finish_index: u64::MAX,
             seen: 0,
             finished: 0,
@@ -196,6 +204,7 @@ impl Row {
             self.cost = later.cost;
         }
         self.times = later.times.or(self.times);
+        self.written += later.written;
         self.seen |= later.seen;
         self.finished |= later.finished;
         self.done |= later.done;
@@ -312,8 +321,9 @@ pub struct Tracker {
     ended: Option<usize>,
     /// Rows under another id that may be parts of a row, by that row.
     children: HashMap<usize, Vec<usize>>,
-    /// The last chunk, and its row, while the next adds but itself to that if it is like the last.
+    /// The last chunk, while the next adds but itself to its row if it is like the last.
     last: Option<Likeness>,
+    /// The row of the last chunk.
     last_row: usize,
     /// Running number of chunks, errors, damages and `[DONE]`s.
     seq: u64,
@@ -507,6 +517,13 @@ impl Tracker {
         }
         for _ in 1..count {
             self.take(doc, place);
+        }
+    }
+
+    /// Adds how much text the last chunk (or run of chunks) carries.
+    pub fn add_written(&mut self, written: Written) {
+        if let Some(row) = self.rows.get_mut(self.last_row) {
+            row.written += written;
         }
     }
 

@@ -125,6 +125,10 @@ pub struct Columns {
     pub reported: Vec<u8>,
     /// The server's own cost, NaN where it sent none.
     pub cost: Vec<f64>,
+    /// Deltas that carry text, if that was [measured](crate::stream::Measured); else 0.
+    pub content_deltas: Vec<i64>,
+    /// The bytes of that text, in UTF-8.
+    pub text_bytes: Vec<i64>,
     /// Seconds until the first token, as the server measured them, NaN where it sent none.
     pub time_to_first_token: Vec<f64>,
     /// Seconds from there to the last token, as the server measured them, NaN where it sent none.
@@ -163,6 +167,8 @@ impl Columns {
             columns.created.push(row.created);
             columns.chunks.push(row.chunks.try_into().unwrap_or(i64::MAX));
             columns.offset.push(row.offset.try_into().unwrap_or(i64::MAX));
+            columns.content_deltas.push(row.written.deltas.try_into().unwrap_or(i64::MAX));
+            columns.text_bytes.push(row.written.bytes.try_into().unwrap_or(i64::MAX));
             columns.id.push(row.id.as_deref());
             let (raw, place) = row.usage.as_ref().map_or((&b""[..], Place::default()), |(raw, place)| (raw, *place));
             let usage = objects.read(raw);

@@ -538,9 +538,13 @@ def usage(
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
     threads: int = 1,
+    measure: bool = False,
 ) -> tuple[dict[str, Any], Stats]:
-    """The usage columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    tracker = Tracker()
+    """The usage columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+
+    If asked for, `measure` adds how much text each stream has.
+    """
+    tracker = Tracker(measures=measure)
     chunk_reader = _ChunkReader(tracker, strict, max_event_bytes, name)
     try:
         for block in blocks_of(source):

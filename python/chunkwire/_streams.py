@@ -26,6 +26,7 @@ from chunkwire._reported import (
     times_in_usage,
 )
 from chunkwire._stats import Damage
+from chunkwire._written import written
 
 __all__ = ["TOKEN_COLUMNS", "Tracker"]
 
@@ -66,6 +67,7 @@ class Row:
         "chunks",
         "cost",
         "created",
+        "deltas",
         "done",
         "error",
         "finish_index",
@@ -81,6 +83,7 @@ class Row:
         "parent",
         "parts",
         "seen",
+        "text_bytes",
         "times",
         "truncated",
         "usage",
@@ -103,6 +106,8 @@ class Row:
         self.usage_seq = 0
         self.cost = math.nan  # the last cost that was sent outside a usage object
         self.times: Times = (None, None)  # the last times that were sent outside a usage object
+        self.deltas = 0  # those that carry text, if that is measured
+        self.text_bytes = 0
         self.seen = 0  # choice indexes seen, as bits
         self.finished = 0  # choice indexes finished, as bits
         self.last_seq = seq
@@ -142,6 +147,8 @@ class Row:
         if not math.isnan(later.cost):
             self.cost = later.cost
         self.times = either(later.times, self.times)
+        self.deltas += later.deltas
+        self.text_bytes += later.text_bytes
         self.seen |= later.seen
         self.finished |= later.finished
         self.done |= later.done
@@ -153,9 +160,10 @@ class Row:
 class Tracker:
     """Sorts the chunks of one source into streams."""
 
-    def __init__(self, *, numbers_only: bool = False) -> None:
+    def __init__(self, *, numbers_only: bool = False, measures: bool = False) -> None:
         #: Rows are not asked for, so what chunks report is left where it is.
         self._numbers_only = numbers_only
+        self._measures = measures
         self._rows: list[Row] = []
         #: Usage that cannot be read: reason, and offset, line and number of the event.
         self._wrong: list[tuple[str, tuple[int, int, int]]] = []
@@ -258,7 +266,12 @@ class Tracker:
         for row in reversed(self._rows):
             if row.parent is not None:
                 row.parent.absorb(row)
-        return _columns([row for row in self._rows if row.parent is None], self._wrong), self._wrong
+        rows = [row for row in self._rows if row.parent is None]
+        columns = _columns(rows, self._wrong)
+        if self._measures:
+            columns["content_deltas"] = array("q", (row.deltas for row in rows)).tobytes()
+            columns["text_bytes"] = array("q", (row.text_bytes for row in rows)).tobytes()
+        return columns, self._wrong
 
     def _begin(self, offset: int) -> Row:
         if len(self._open_rows) >= _MAX_OPEN:
@@ -396,6 +409,10 @@ class Tracker:
             if cost is not None:
                 row.cost = cost
         row.times = either(times_beside_usage(sent), row.times)
+        if self._measures:
+            deltas, size = written(sent)
+            row.deltas += deltas
+            row.text_bytes += size
 
 
 def _has_choices(sent: dict[str, Any]) -> bool:

@@ -7,11 +7,11 @@ use super::block::{Block, Feed, Next};
 use super::convert::{array, coded};
 use super::errors;
 use super::pipeline::Settings;
-use crate::decoder::{Decoder, Stats};
+use crate::decoder::{Decoder, Sink, Stats};
 use crate::error::Damage;
 use crate::scan::{Outcome, PART_BYTES, Scan};
 use crate::source::Blocks;
-use crate::stream::{Streams, Tracker};
+use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
 
 /// Events between two looks at Python's signals.
@@ -21,15 +21,16 @@ const EVENTS_AT_ONCE: usize = 1 << 16;
 const SMALL_FILE: u64 = 4 << 20;
 
 /// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects. A file is read by
-/// so many threads, if it is large.
+/// so many threads, if it is large. If asked for, `measure` adds how much text each stream has.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1))]
+#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1, measure=false))]
 pub fn usage<'py>(
     source: &Bound<'py, PyAny>,
     strict: bool,
     max_event_bytes: usize,
     name: Option<Py<PyAny>>,
     threads: usize,
+    measure: bool,
 ) -> PyResult<Table<'py>> {
     let py = source.py();
     let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?;
@@ -38,19 +39,35 @@ pub fn usage<'py>(
     if let Feed::File(blocks) = feed {
         if threads < 2 || blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0) {
             feed = Feed::File(blocks);
-        } else if let Some(result) = by_threads(py, blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES))? {
+        } else if let Some(result) =
+            by_threads(py, blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
+        {
             return Ok(result);
         } else {
             feed = Feed::new(source)?;
         }
     }
     let mut decoder = Decoder::new(settings.options);
-    let mut tracker = Tracker::default();
+    let tracker = if measure {
+        let mut measured = Measured::default();
+        read(py, feed, &mut decoder, &mut measured)?;
+        measured.into_tracker()
+    } else {
+        let mut tracker = Tracker::default();
+        read(py, feed, &mut decoder, &mut tracker)?;
+        tracker
+    };
+    let streams = py.detach(|| tracker.finish());
+    result(py, streams, decoder.stats(), &settings, measure)
+}
+
+/// Decodes all that the source has into the sink.
+fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl Sink + Send)) -> PyResult<()> {
     loop {
         match feed.next(py)? {
             Next::Block(block) => {
                 let (input, mut at) = (block.as_ref(), 0);
-                while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, &mut tracker)) {
+                while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, sink)) {
                     py.check_signals()?;
                 }
                 py.check_signals()?;
@@ -65,11 +82,8 @@ pub fn usage<'py>(
             }
         }
     }
-    let streams = py.detach(|| {
-        decoder.finish(&mut tracker);
-        tracker.finish()
-    });
-    result(py, streams, decoder.stats(), &settings)
+    py.detach(|| decoder.finish(sink));
+    Ok(())
 }
 
 /// `CHUNKWIRE_TEST_SPLIT_BYTES` sets how many bytes a part has that a thread takes: for tests, whose logs are small.
@@ -87,23 +101,36 @@ fn by_threads<'py>(
     settings: &Settings,
     threads: usize,
     part_bytes: usize,
+    measure: bool,
 ) -> PyResult<Option<Table<'py>>> {
-    let mut scan = Scan::new(blocks, settings.options, threads, part_bytes);
+    let begin = if measure { Scan::measuring } else { Scan::new };
+    let mut scan = begin(blocks, settings.options, threads, part_bytes);
     while py.detach(|| scan.work()) {
         py.check_signals()?;
     }
     match py.detach(|| scan.finish())? {
         Outcome::NoParts => Ok(None),
-        Outcome::Done(done) => result(py, done.0, done.1, settings).map(Some),
+        Outcome::Done(done) => result(py, done.0, done.1, settings, measure).map(Some),
     }
 }
 
-fn result<'py>(py: Python<'py>, streams: Streams, mut stats: Stats, settings: &Settings) -> PyResult<Table<'py>> {
+fn result<'py>(
+    py: Python<'py>,
+    streams: Streams,
+    mut stats: Stats,
+    settings: &Settings,
+    measure: bool,
+) -> PyResult<Table<'py>> {
     let columns = py.detach(|| Columns::new(streams, settings.options.shapes));
     for damage in &columns.damages {
         stats.add(damage);
     }
-    Ok((to_dict(py, &columns)?, errors::stats(py, &stats, settings.source.as_ref())?))
+    let dict = to_dict(py, &columns)?;
+    if measure {
+        dict.set_item("content_deltas", array(py, &columns.content_deltas, i64::to_ne_bytes)?)?;
+        dict.set_item("text_bytes", array(py, &columns.text_bytes, i64::to_ne_bytes)?)?;
+    }
+    Ok((dict, errors::stats(py, &stats, settings.source.as_ref())?))
 }
 
 fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDict>> {

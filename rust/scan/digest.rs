@@ -8,6 +8,7 @@ use crate::decoder::{Body, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 use crate::record::{Batch, Builder, Item};
 use crate::stream::{Likeness, Tracker};
+use crate::written::{Gauge, Written};
 
 enum Entry {
     /// A chunk, by its number in the batch, and how many came behind it that are like it.
@@ -15,6 +16,8 @@ enum Entry {
         item: usize,
         place: Place,
         more: u64,
+        /// How much text all of them carry.
+        written: Written,
     },
     Done(Place),
     ServerError(Place),
@@ -27,6 +30,8 @@ pub(super) struct Digest {
     items: usize,
     entries: Vec<Entry>,
     last: Option<Likeness>,
+    /// Measures what was written, if that is wanted.
+    gauge: Option<Gauge>,
 }
 
 /// A digest with the bytes that it looks into.
@@ -36,13 +41,13 @@ pub(super) struct Digested<B> {
 }
 
 impl Digest {
-    /// Nothing yet; `builder` is an empty one, with memory to use.
-    pub fn new(builder: Builder) -> Self {
-        Self { builder, items: 0, entries: Vec::new(), last: None }
+    /// Nothing yet; `builder` is an empty one, with memory to use. Is it to be measured what was written?
+    pub fn new(builder: Builder, measures: bool) -> Self {
+        Self { builder, items: 0, entries: Vec::new(), last: None, gauge: measures.then(Gauge::default) }
     }
 
-    fn push_chunk(&mut self, place: Place) {
-        self.entries.push(Entry::Chunk { item: self.items, place, more: 0 });
+    fn push_chunk(&mut self, place: Place, written: Written) {
+        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, written });
         self.items += 1;
     }
 
@@ -58,7 +63,11 @@ impl Sink for Digest {
 
     fn chunk(&mut self, found: Found<'_>) {
         self.last = None;
-        self.push_chunk(found.place);
+        let written = match &mut self.gauge {
+            Some(gauge) => gauge.measure(Doc::new(found.text, &self.builder.nodes()[found.first_node..])),
+            None => Written::default(),
+        };
+        self.push_chunk(found.place, written);
         self.builder.chunk(found);
     }
 
@@ -67,13 +76,17 @@ impl Sink for Digest {
         if let Some(last) = &self.last
             && !shaped.template.reports()
             && last.is_like(&shaped)
-            && let Some(Entry::Chunk { more, .. }) = self.entries.last_mut()
+            && let Some(Entry::Chunk { more, written, .. }) = self.entries.last_mut()
         {
             *more += 1;
+            if let Some(gauge) = &mut self.gauge {
+                *written += gauge.measure(shaped.doc());
+            }
             return;
         }
         Likeness::set(&mut self.last, &shaped);
-        self.push_chunk(shaped.place);
+        let written = self.gauge.as_mut().map(|gauge| gauge.measure(shaped.doc())).unwrap_or_default();
+        self.push_chunk(shaped.place, written);
         self.builder.shaped(shaped);
     }
 
@@ -102,10 +115,11 @@ impl<B: AsRef<[u8]>> Digested<B> {
     pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> (B, Builder) {
         for entry in &self.entries {
             match entry {
-                Entry::Chunk { item, place, more } => {
+                Entry::Chunk { item, place, more, written } => {
                     let Item::Chunk(record) = &self.batch.items()[*item] else { continue };
                     let doc: Doc<'_> = self.batch.doc(record);
                     tracker.chunks(doc, global(*place), 1 + more);
+                    tracker.add_written(*written);
                 }
                 Entry::Done(place) => tracker.done(global(*place)),
                 Entry::ServerError(place) => tracker.server_error(global(*place), Body::Text("")),

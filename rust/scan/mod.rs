@@ -48,6 +48,7 @@ struct Shared {
     options: Options,
     part_bytes: usize,
     ahead: usize,
+    measures: bool,
     parts: Parts,
     merging: Mutex<Merging>,
     merged: Condvar,
@@ -125,6 +126,16 @@ impl Scan {
     /// that nothing is left.
     #[must_use]
     pub fn new(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
+        Self::begin(blocks, options, threads, part_bytes, false)
+    }
+
+    /// The same, and how much was written is [measured](crate::stream::Measured).
+    #[must_use]
+    pub fn measuring(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
+        Self::begin(blocks, options, threads, part_bytes, true)
+    }
+
+    fn begin(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize, measures: bool) -> Self {
         let merging = Merging {
             claim: Some(Claim::default()),
             next: 0,
@@ -141,6 +152,7 @@ impl Scan {
             options,
             part_bytes,
             ahead: 2 * threads + 2,
+            measures,
             parts: Parts::new(blocks),
             merging: Mutex::new(merging),
             merged: Condvar::new(),
@@ -269,7 +281,7 @@ impl Shared {
         } else if let Some(next) = &mut merging.claim {
             next.at = next.at.max(part.end);
         }
-        Ok(Some((claim.number, part, Digest::new(builder))))
+        Ok(Some((claim.number, part, Digest::new(builder, self.measures))))
     }
 
     fn decode(&self, number: usize, part: Part, mut digest: Digest, shapes: &mut Option<Box<Shapes>>) -> Decoded {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chunkwire::decoder::{Decoder, Options, Stats};
 use chunkwire::scan::{Outcome, Scan};
 use chunkwire::source::Blocks;
-use chunkwire::stream::{Streams, Tracker};
+use chunkwire::stream::{Measured, Streams, Tracker};
 use chunkwire::usage::Columns;
 
 /// A file in the system's folder for such, gone with the value.
@@ -113,4 +113,27 @@ fn a_source_without_the_end_of_an_event_has_no_parts() {
 fn an_empty_source_is_one_part() {
     let Outcome::Done(done) = scan("empty", b"", 2, 1 << 18).0 else { panic!("not split") };
     assert_eq!(done.1, Stats::default());
+}
+
+#[test]
+fn what_was_written_is_measured_by_all_in_the_same_way() {
+    let source = log("\n");
+    let (mut decoder, mut measured) = (Decoder::new(Options::default()), Measured::default());
+    while decoder.decode(&source, &mut 0, usize::MAX, &mut measured) {}
+    decoder.finish(&mut measured);
+    let alone = Columns::new(measured.into_tracker().finish(), true);
+    // 30 tokens a stream: "t0" to "t9" and "t10" to "t29". The last stream is broken off.
+    let whole: Vec<_> =
+        alone.content_deltas.iter().zip(&alone.text_bytes).filter(|measured| *measured == (&30, &80)).collect();
+    assert_eq!(whole.len(), 40);
+    for (threads, part_bytes) in [(1, 1), (2, 100), (3, 5000)] {
+        let file = Temporary::new(&format!("measured-{threads}"), &source);
+        let blocks = Box::new(Blocks::open(&file.0).expect("it is there"));
+        let mut scan = Scan::measuring(blocks, Options::default(), threads, part_bytes);
+        while scan.work() {}
+        let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not split") };
+        let columns = Columns::new(done.0, true);
+        assert_eq!(columns.content_deltas, alone.content_deltas);
+        assert_eq!(columns.text_bytes, alone.text_bytes);
+    }
 }
