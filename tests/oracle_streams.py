@@ -207,8 +207,8 @@ class Collector:
             row.malformed = True
 
 
-def oracle_rows(result: Result) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
-    """The rows of a source, and the damages of kind ``wrong_type``."""
+def collected(result: Result) -> list[Row]:
+    """The streams of a source, each with its chunks."""
     collector = Collector()
     for item in result.items:
         if item.what != "keepalive":
@@ -224,6 +224,12 @@ def oracle_rows(result: Result) -> tuple[list[dict[str, Any]], list[tuple[Any, .
     lost = [item for item in result.items if item.what == "damage"]
     if not rows and lost:
         rows = [Row(lost[0].offset, 0, malformed=True)]
+    return rows
+
+
+def oracle_rows(result: Result) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+    """The rows of a source, and the damages of kind ``wrong_type``."""
+    rows = collected(result)
     damages: list[tuple[Any, ...]] = []
     for item in result.chunks:
         sent = item.doc.get("usage")

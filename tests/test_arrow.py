@@ -423,3 +423,14 @@ def test_offsets_of_32_bits_do_not_overflow(native: str) -> None:
     wanted = pyarrow.schema([("model", pyarrow.string())])
     capsule = _native.export_stream([("model", "coded", codes, many[:1])], 1000, wanted.__arrow_c_schema__())
     assert pyarrow.table(Once(capsule)).schema.types == [pyarrow.dictionary(pyarrow.int32(), pyarrow.string())]
+
+
+def test_columns_that_were_asked_for_are_in_it() -> None:
+    prices = {"aster-4-mini": {"input_cost_per_token": 0.5, "output_cost_per_token": 1.0}}
+    table = chunkwire.usage("tests/samples", estimate=True).with_costs(prices)
+    arrow = pyarrow.table(table)
+    assert arrow.column_names == list(table.to_dict())
+    expected = table.to_dict()
+    for name in ("content_deltas", "text_bytes", "estimated_completion_tokens", "estimated_low", "computed_cost"):
+        assert arrow[name].to_pylist() == expected[name]
+    assert arrow["computed_cost"].null_count < len(table)

@@ -142,6 +142,7 @@ def test_usage_as_json(run: Run, clean: Path, dirty: Path, engine: str) -> None:
         "rows": summary.to_dicts(),
         "other": None,
         "total": summary.total,
+        "prices": None,
         "damage": {"damaged": 1, "server_errors": 1, "damaged_bytes": len(event("{oops")), "skipped_bytes": 0},
         "failures": [],
         "passed_over": [],

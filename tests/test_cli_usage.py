@@ -196,7 +196,8 @@ def names(keys: dict[str, str]) -> list[str]:
 
 def test_documented_keys_are_those_of_json_and_csv(run: Run, path: Path) -> None:
     keys = "model,month,day,hour,source,status,finish_reason"
-    found = document(run("usage", path, "--by", keys, "--top", 1, *ALL, "--format", "json"))
+    costs = ("--prices", Path(__file__).with_name("prices.json"), "--estimate")
+    found = document(run("usage", path, "--by", keys, "--top", 1, *ALL, *costs, "--format", "json"))
     assert sorted(found) == sorted(names(DOCUMENT))
     measures = [f"{measure}_{end}" for measure in MEASURES.split() for end in ("streams", "p50", "p95", "p99")]
     group = [*names(GROUP), *measures]
@@ -206,8 +207,8 @@ def test_documented_keys_are_those_of_json_and_csv(run: Run, path: Path) -> None
     assert sorted(found["damage"]) == ["damaged", "damaged_bytes", "server_errors", "skipped_bytes"]
     for name in found["damage"]:
         assert name in DOCUMENT["damage"]
-    rows = document(run("usage", path, "--rows", "--format", "json"))["rows"]
-    assert list(rows[0]) == table_of(run("usage", path, "--rows", "--format", "csv").out)[0]
+    rows = document(run("usage", path, "--rows", *costs, "--format", "json"))["rows"]
+    assert list(rows[0]) == table_of(run("usage", path, "--rows", *costs, "--format", "csv").out)[0]
     assert sorted(rows[0]) == sorted(names(STREAM))
     assert found["schema"] == 1, "which counts up if a key changes its meaning, and with it this line"
 
@@ -217,7 +218,7 @@ def test_the_help_text_has_the_keys() -> None:
     for keys in (DOCUMENT, GROUP, STREAM):
         for some, meaning in keys.items():
             assert f"{some.replace(' ', ', ')}: {meaning}" in text
-    for option in ("--since", "--until", "--sort", "--top", "--breakdown", "--percentiles"):
+    for option in ("--since", "--until", "--sort", "--top", "--breakdown", "--percentiles", "--cost", "--prices"):
         assert f"{option} " in text
 
 
@@ -230,11 +231,17 @@ def test_the_help_text_has_the_keys() -> None:
 def test_all_of_it_fits_a_terminal(rich: bool, columns: int) -> None:
     if rich:
         pytest.importorskip("rich")
-    for arguments in (["--by", "model,day", "--top", "4", *ALL], ["--rows", "--top", "4", *ALL]):
+    costs = ["--prices", Path(__file__).with_name("prices.json"), "--estimate"]
+    for arguments in (
+        ["--by", "model,day", "--top", "4", *ALL],
+        ["--rows", "--top", "4", *ALL],
+        ["--by", "model", "--top", "4", *ALL, *costs],
+        ["--rows", "--top", "4", *ALL, *costs],
+    ):
         shown = on_terminal(columns, "usage", SAMPLES / "day.sse", *arguments, rich=rich, NO_COLOR="1")
         lines = re.sub(r"\x1b\[[01]?m", "", shown).splitlines()
         assert "\x1b" not in "".join(lines), "no colour"
-        fitting = [line for line in lines if not re.search(r"too narrow|tells where", line)]
+        fitting = [line for line in lines if not re.search(r"too narrow|tells where|priced by", line)]
         assert max(map(len, fitting)) <= columns
         assert sum(line.startswith("other") for line in lines) >= 1
         assert "…" not in lines[0].replace("model", ""), "no number is cut"

@@ -19,6 +19,7 @@ Token counts, one row for each stream, out of one source or of many (folders and
     usage = chunkwire.usage("logs/")
     usage.total_tokens[usage.reported].sum()     # NumPy columns
     print(usage.summary(by=("model", "day")))
+    usage.cost(prices="prices.json").total       # dollars by a price file; usage.cost is what servers reported
     polars.DataFrame(usage), duckdb.sql("from usage"), pyarrow.table(usage)     # Arrow data, not copied
     chunkwire.scan("logs/").filter(...)          # a polars LazyFrame
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["batch_array", "batch_schema", "batch_stream", "usage_schema", "usage_stream"]
 
 #: Columns that have a value in every row.
-_ALWAYS = frozenset({"source", "status", "offset", "chunks", "reported"})
+_ALWAYS = frozenset({"source", "status", "offset", "chunks", "reported", "content_deltas", "text_bytes"})
 
 #: A column as the extension module takes it: its name, its kind, and what is said of that in rust/python/arrow.
 _Column = tuple[Any, ...]
@@ -46,7 +46,7 @@ def usage_schema(table: UsageTable) -> Any:
 def _usage_columns(table: UsageTable, names: Sequence[str] | None) -> list[_Column]:
     from chunkwire._table import COLUMNS
 
-    return [_usage_column(table, name) for name in (COLUMNS if names is None else names)]
+    return [_usage_column(table, name) for name in ((*COLUMNS, *table._rows.added) if names is None else names)]
 
 
 def _usage_column(table: UsageTable, name: str) -> _Column:

@@ -226,7 +226,7 @@ class _Reader:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
             try:
-                options = {name: value for name, value in self._options.items() if name != "threads"}
+                options = {name: value for name, value in self._options.items() if name not in ("threads", "measure")}
                 for _ in self._module.chunks(source.feed, on_error="raise", **options, name=source.name):
                     pass
             except ChunkwireError as error:

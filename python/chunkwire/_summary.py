@@ -30,11 +30,21 @@ __all__ = ["BY", "Summary", "reported_note", "summarize"]
 BY = ("model", *UNITS, "source", "status", "finish_reason")
 
 _SUMS = ("chunks", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "total_tokens")
+#: The sums of what was estimated, and of how many streams that is.
+_ESTIMATES = ("estimated", "estimated_completion_tokens", "estimated_low", "estimated_high")
 #: What stands in the table of sums.
-_MAIN = ("streams", "reported", *_SUMS, "cost")
-_HEADS = {"finish_reason": "finish reason"}
+_MAIN = ("streams", "reported", *_SUMS, "cost", "priced", "computed_cost", *_ESTIMATES)
+_HEADS = {
+    "finish_reason": "finish reason",
+    "computed_cost": "computed",
+    "estimated": "est. streams",
+    "estimated_completion_tokens": "estimate",
+    "estimated_low": "low",
+    "estimated_high": "high",
+}
 #: Which columns a narrow terminal can do without: the smallest first.
 _OPTIONAL = {"chunks": 1, "reported": 2, "reasoning_tokens": 3, "streams": 4}
+_OPTIONAL |= {"priced": 2, "estimated": 3, "cached_tokens": 5, "estimated_low": 6, "estimated_high": 6}
 
 
 class Summary:
@@ -46,7 +56,9 @@ class Summary:
         What the rows are grouped by.
     columns : tuple of str
         The keys of each row, in order: the groups', ``streams``, ``reported`` (streams whose server reported usage),
-        ``chunks``, the token counts, ``cost`` if any server reported one, and what else was asked for.
+        ``chunks``, the token counts, ``cost`` if any server reported one, and what else was asked for. With prices,
+        ``priced`` (streams that have one) and ``computed_cost``; with estimates, ``estimated`` (streams without usage
+        that have one), ``estimated_completion_tokens``, ``estimated_low`` and ``estimated_high``.
     total : dict
         The same sums over all rows, without the groups' keys.
     other : dict or None
@@ -70,7 +82,9 @@ class Summary:
         outside: int = 0,
         undated: int = 0,
         percentiles: tuple[float, ...] = (),
+        priced: str = "",
     ) -> None:
+        self._priced = priced
         self.by = by
         self.columns: tuple[str, ...] = (*by, *total)
         self.total = total
@@ -107,10 +121,15 @@ class Summary:
 
     @property
     def note(self) -> str:
-        """How many streams reported usage, and how many are not in the sums, in words."""
+        """How many streams reported usage, of how many it is estimated, how many are not in the sums, and what has a
+        price, in words."""
         lines = [reported_note(self.total["reported"], self.total["streams"])]
+        if "estimated" in self.total:
+            lines.append(_estimated_note(self.total))
         if left_out := self.left_out:
             lines.append(left_out)
+        if self._priced:
+            lines.append(self._priced)
         return "\n".join(lines)
 
     @property
@@ -159,7 +178,7 @@ class Summary:
         return f"<Summary by {', '.join(self.by)}: {len(self)} rows>\n{self}"
 
     def _repr_html_(self) -> str:
-        return "".join(_html(*table) for table in self.tables()) + f"<p>{escape(self.note)}</p>"
+        return "".join(_html(*table) for table in self.tables()) + f"<p>{_lines(self.note)}</p>"
 
 
 def _html(columns: list[Column], rows: list[dict[str, Any]], total: Total) -> str:
@@ -177,6 +196,10 @@ def _html(columns: list[Column], rows: list[dict[str, Any]], total: Total) -> st
     return f"<table><thead>{head}</thead><tbody>{body}</tbody><tfoot>{end}</tfoot></table>"
 
 
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
+
+
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -187,6 +210,15 @@ def _streams(number: int) -> str:
 def reported_note(reported: int, streams: int) -> str:
     """How many streams reported usage, in words."""
     return f"{reported:,} of {_streams(streams)} reported usage"
+
+
+def _estimated_note(total: dict[str, Any]) -> str:
+    silent = total["streams"] - total["reported"]
+    if not total["estimated"]:
+        return "no estimate of the others: nothing to calibrate it on" if silent else "nothing to estimate"
+    spread = "" if total["estimated_low"] is None else f", {total['estimated_low']:,} to {total['estimated_high']:,}"
+    tokens = f"about {total['estimated_completion_tokens']:,} completion tokens{spread}"
+    return f"{total['estimated']:,} of the other {silent:,} estimated ({tokens})"
 
 
 def summarize(
@@ -228,6 +260,7 @@ def summarize(
     total = alone(table)
     sorting = None if sort is None else sort_keys(sort, [*keys, *dict.fromkeys([*total, "cost"])], keys)
     about: dict[str, Any] = {"window": window, "outside": outside, "undated": undated, "percentiles": points}
+    about["priced"] = table.costs.note if table.costs is not None else ""
     if not len(table):
         return Summary(keys, [], total, **about)
 
@@ -290,21 +323,51 @@ def _sums(table: UsageTable, groups: _Ints, kinds: Sequence[str]) -> dict[str, l
     }
     for name in _SUMS:
         sums[name] = _exact_sums(getattr(table, name), groups)
-    has_cost = ~np.isnan(table.cost)
-    if has_cost.any():
-        costs: list[list[float]] = [[] for _ in sums["streams"]]
-        for group, cost in zip(groups[has_cost].tolist(), table.cost[has_cost].tolist(), strict=True):
-            costs[group].append(cost)
-        sums["cost"] = [math.fsum(some) if some else None for some in costs]
+    count, added = len(sums["streams"]), table._rows.added
+    if not np.isnan(table.cost).all():
+        sums["cost"] = _float_sums(table.cost, groups, count)
+    if "computed_cost" in added:
+        sums["priced"] = _exact_sums((~np.isnan(table.computed_cost)).astype(np.int64), groups)
+        sums["computed_cost"] = _float_sums(table.computed_cost, groups, count)
+    if _ESTIMATES[1] in added:
+        sums |= _estimated_sums(table, groups, count)
     for name in kinds:
         if name not in sums:
             sums[name] = _exact_sums(getattr(table, name), groups)
     return sums
 
 
+def _float_sums(values: Any, groups: _Ints, count: int) -> list[float | None]:
+    """The sum of each group's values that are not NaN; None where it has none."""
+    import numpy as np
+
+    known = ~np.isnan(values)
+    some: list[list[float]] = [[] for _ in range(count)]
+    for group, value in zip(groups[known].tolist(), values[known].tolist(), strict=True):
+        some[group].append(value)
+    return [math.fsum(one) if one else None for one in some]
+
+
+def _estimated_sums(table: UsageTable, groups: _Ints, count: int) -> dict[str, list[Any]]:
+    """Whole tokens of each group; and no spread where that of one of its streams is not known."""
+    import numpy as np
+
+    tokens = table.estimated_completion_tokens
+    sums: dict[str, list[Any]] = {"estimated": _exact_sums((~np.isnan(tokens)).astype(np.int64), groups)}
+    lacks = _exact_sums((~np.isnan(tokens) & np.isnan(table.estimated_low)).astype(np.int64), groups)
+    for name in _ESTIMATES[1:]:
+        found = _float_sums(getattr(table, name), groups, count)
+        unknown = lacks if name != "estimated_completion_tokens" else [0] * count
+        sums[name] = [
+            None if lack or value is None else round(value) for value, lack in zip(found, unknown, strict=True)
+        ]
+    return sums
+
+
 def _nothing(columns: Iterable[str]) -> dict[str, Any]:
     """The sums of no rows: counts are 0, and what has no value is None."""
-    return {name: 0 if name.endswith(("_tokens", "streams", "reported", "chunks")) else None for name in columns}
+    counts = ("_tokens", "streams", "reported", "chunks", "priced", "estimated")
+    return {name: 0 if name.endswith(counts) and name not in _ESTIMATES[1:] else None for name in columns}
 
 
 def _exact_sums(values: _Ints, groups: _Ints) -> list[int]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from chunkwire._decode import Engine, Format, OnError, OneSource
+    from chunkwire._prices import CostColumn, Costs, Priced, Prices
     from chunkwire._progress import Progress
     from chunkwire._times import When
 
@@ -66,10 +68,16 @@ COLUMNS = (
     "generation_time",
 )
 
+#: The columns that `usage(estimate=True)` adds: what was measured, and what is estimated from it.
+_MEASURES = ("content_deltas", "text_bytes")
+ESTIMATES = ("estimated_completion_tokens", "estimated_low", "estimated_high")
+#: Floats that no server sent.
+_COMPUTED = (*ESTIMATES, "computed_cost")
+
 #: Columns that have NaN where the server sent nothing.
 _FLOATS = ("cost", "time_to_first_token", "generation_time")
 _DTYPES = (
-    dict.fromkeys((*TOKENS, "created", "chunks", "offset"), "int64")
+    dict.fromkeys((*TOKENS, "created", "chunks", "offset", *_MEASURES), "int64")
     | dict.fromkeys(_FLOATS, "float64")
     | {"reported": "bool", "valid": "uint16"}
 )
@@ -86,6 +94,7 @@ def usage(
     max_event_bytes: int = MAX_EVENT_BYTES,
     progress: Progress = None,
     on_error: OnError = "skip",
+    estimate: bool = False,
 ) -> UsageTable:
     """The token usage of every stream, one row each.
 
@@ -105,6 +114,9 @@ def usage(
         With "skip", damage is counted in ``stats``, and of many sources those that cannot be read are listed in
         ``failures``; if none can be read, that raises. With "raise", the first damage raises, and so does the first
         source that cannot be read.
+    estimate : bool
+        Adds columns with estimates of the completion tokens of streams whose server reported no usage, by what their
+        text was in tokens in streams of the same model that did report. They are never mixed with reported counts.
     strict, format, engine, max_event_bytes
         As for `decode`.
 
@@ -115,21 +127,24 @@ def usage(
     """
     found = _reading.read_all(
         sources,
-        options={"strict": strict, "max_event_bytes": max_event_bytes},
+        options={"strict": strict, "max_event_bytes": max_event_bytes} | ({"measure": True} if estimate else {}),
         format=format,
         engine=engine,
         threads=threads,
         progress=progress,
         on_error=on_error,
     )
-    return UsageTable(_Parts(found.parts), found)
+    return UsageTable(_Parts(found.parts, measured=estimate), found)
 
 
 class _Parts:
     """The columns as engines gave them, one part a source; each becomes an array when it is asked for."""
 
-    def __init__(self, parts: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(self, parts: Sequence[tuple[str, dict[str, Any]]], *, measured: bool = False) -> None:
         self._parts = parts
+        self.added: tuple[str, ...] = (*_MEASURES, *ESTIMATES) if measured else ()
+        self.costs: Costs | None = None
+        self._estimates: dict[str, Any] = {}
         self._rows = [len(columns["reported"]) for _, columns in parts]
 
     def __len__(self) -> int:
@@ -142,6 +157,11 @@ class _Parts:
         if name in _CODED:
             codes, texts = self.codes(name)
             return objects(texts)[codes]
+        if name in ESTIMATES:
+            from chunkwire._estimate import columns_of
+
+            self._estimates = self._estimates or dict(zip(ESTIMATES, columns_of(self), strict=True))
+            return self._estimates[name]
         if name == "part":
             return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
         if name == "id":
@@ -213,6 +233,12 @@ class _Picked:
         self._table = table
         self._rows = rows
         self._whole = whole  # all rows of one source, which is the only one of the new table
+        self.added: tuple[str, ...] = table._rows.added
+
+    @property
+    def costs(self) -> Costs | None:
+        costs = self._table.costs
+        return None if costs is None else costs.of_rows(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -262,10 +288,19 @@ class UsageTable(Table):
     audio_prompt_tokens, audio_completion_tokens : array of int64
     accepted_prediction_tokens, rejected_prediction_tokens : array of int64
     cost : array of float64
-        As the server reported it, in US dollars where it says so; NaN where it did not.
+        As the server reported it, in US dollars where it says so; NaN where it did not. Call it for what the streams
+        cost by a list of prices: ``table.cost()``, ``table.cost(prices="prices.json")``; see `cost` there.
     time_to_first_token, generation_time : array of float64
         Seconds, as the server measured them: from the request to the first token (waiting and reading the prompt), and
         from there to the last. NaN where it did not tell. (The README has every name that servers use.)
+    content_deltas, text_bytes : array of int64
+        Only with ``estimate=True``: how many deltas carry text (content, reasoning, refusals, calls), and its bytes in
+        UTF-8.
+    estimated_completion_tokens, estimated_low, estimated_high : array of float64
+        Only with ``estimate=True``: for streams without usage, the completion tokens that their text stands for, and
+        the 10th and 90th percentile of that. The measure is deltas or bytes, whichever would have told the tokens
+        better of the streams of that model in this log which do report. NaN where usage was reported, where there is
+        no text, and where no stream of the model reports; the percentiles also where fewer than five do.
     stats : Stats
         What was counted in all sources together.
     passed_over : list of str
@@ -293,15 +328,22 @@ class UsageTable(Table):
     audio_completion_tokens: _Ints
     accepted_prediction_tokens: _Ints
     rejected_prediction_tokens: _Ints
-    cost: _Floats
+    cost: CostColumn
     time_to_first_token: _Floats
     generation_time: _Floats
+    content_deltas: _Ints
+    text_bytes: _Ints
+    estimated_completion_tokens: _Floats
+    estimated_low: _Floats
+    estimated_high: _Floats
+    computed_cost: _Floats
 
-    def __init__(self, rows: _Parts | _Picked, read: _reading.Read) -> None:
+    def __init__(self, rows: _Parts | _Picked | Priced, read: _reading.Read) -> None:
         super().__init__()
         self._rows = rows
         self._read = read
         self._coded: dict[str, tuple[_Ints, list[str | None]]] = {}
+        self._cost: weakref.ref[CostColumn] | None = None
         self.stats: Stats = read.stats
         self.passed_over: list[str] = read.passed_over
         self.failures: list[tuple[str, Exception]] = read.failures
@@ -309,16 +351,32 @@ class UsageTable(Table):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            if name in COLUMNS:
+            if name == "cost":
+                return self._cost_column()
+            if name in COLUMNS or name in self._rows.added:
                 return self._column(name)
             if name.startswith("_"):
                 raise AttributeError(f"'UsageTable' object has no attribute {name!r}")
+            if name in (*_MEASURES, *ESTIMATES):
+                raise AttributeError(f"{name!r} is there if it was asked for: usage(..., estimate=True)")
+            if name == "computed_cost":
+                raise AttributeError(f"{name!r} is there if prices were given: table.with_costs(...)")
             near = difflib.get_close_matches(name, [*COLUMNS, *_OTHER], n=3)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(COLUMNS)}"
             raise AttributeError(f"a usage table has no column {name!r}; {hint}")
 
     def _array(self, name: str) -> Any:
         return self._rows.column(name)
+
+    def _cost_column(self) -> CostColumn:
+        """The cost, which can be called. It holds the table, so the table must not hold it."""
+        made = self._cost() if self._cost is not None else None
+        if made is None:
+            from chunkwire._prices import CostColumn
+
+            made = CostColumn.of(self._column("cost"), self)
+            self._cost = weakref.ref(made)
+        return made
 
     def _codes(self, name: str) -> tuple[_Ints, list[str | None]]:
         if name not in self._coded:
@@ -329,14 +387,14 @@ class UsageTable(Table):
         """For each row, whether the server sent this value (and it is one that the column can hold)."""
         import numpy as np
 
-        if name not in COLUMNS:
+        if name not in COLUMNS and name not in self._rows.added:
             getattr(self, name)
             raise AttributeError(f"{name!r} is no column")
         if name in TOKENS:
             bits: _Bools = self._column("valid") >> TOKENS.index(name) & 1 > 0
             return bits
         column = self._column(name)
-        if name in _FLOATS:
+        if name in (*_FLOATS, *_COMPUTED):
             return ~np.isnan(column)  # type: ignore[no-any-return]
         if name == "created":
             return column != 0  # type: ignore[no-any-return]
@@ -370,8 +428,8 @@ class UsageTable(Table):
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns as lists of Python's own values; a cost or time that was not reported is None."""
-        columns = {name: self._column(name).tolist() for name in COLUMNS}
-        for name in _FLOATS:
+        columns = {name: self._column(name).tolist() for name in (*COLUMNS, *self._rows.added)}
+        for name in (*_FLOATS, *(name for name in self._rows.added if name in _COMPUTED)):
             columns[name] = [value if value == value else None for value in columns[name]]
         return columns
 
@@ -419,24 +477,24 @@ class UsageTable(Table):
             return NotImplemented
         import numpy as np
 
-        if len(self) != len(other):
+        if len(self) != len(other) or self._rows.added != other._rows.added:
             return False
         return all(
-            np.array_equal(self._column(name), other._column(name), equal_nan=name in _FLOATS)
-            for name in (*COLUMNS, "valid")
+            np.array_equal(self._column(name), other._column(name), equal_nan=name in (*_FLOATS, *_COMPUTED))
+            for name in (*COLUMNS, "valid", *self._rows.added)
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *COLUMNS})
+        return sorted({*super().__dir__(), *COLUMNS, *self._rows.added})
 
     def __repr__(self) -> str:
         sources = len(self._read.stats_by_source)
         read = f"{sources:,} {'source' if sources == 1 else 'sources'}"
         lines = [f"<UsageTable of {read}: {reported_note(int(self.reported.sum()), len(self))}>"]
         total = self.summary(by="source").total
-        counts = {name: f"{total[name]:,}" for name in total if name.endswith("_tokens")}
+        counts = {name: f"{total[name]:,}" for name in total if name.endswith("_tokens") and name not in ESTIMATES}
         if total.get("cost") is not None:
             counts["cost"] = f"{total['cost']:,.6f}"
         width = max(map(len, counts.values()))
@@ -458,6 +516,7 @@ class UsageTable(Table):
         top: int | None = None,
         breakdown: bool = False,
         percentiles: bool | Iterable[float] = False,
+        prices: Prices | Costs = None,
     ) -> Summary:
         """Sums by group. All times are those of ``created``, in UTC.
 
@@ -485,6 +544,11 @@ class UsageTable(Table):
             Percentiles of the streams' tokens, chunks and times, 50, 95 and 99 if True: ``total_tokens_p95`` and so
             on, and as ``total_tokens_streams`` how many streams have that value, which are those that count. They are
             NumPy's method "linear", as float64; None where no stream has the value.
+        prices : optional
+            What streams cost by a list of prices, as for `with_costs`: each group also has ``computed_cost`` in US
+            dollars, beside the ``cost`` that servers reported, and ``priced``, the streams that this is the sum of.
+
+        Estimates, if there are any, are summed in columns of their own, with ``estimated``, the streams they stand for.
 
         Raises
         ------
@@ -492,7 +556,7 @@ class UsageTable(Table):
             Where one of these cannot be understood.
         """
         return summarize(
-            self,
+            self if prices is None else self.with_costs(prices),
             by if isinstance(by, str) else tuple(by),
             since=since,
             until=until,
@@ -501,6 +565,31 @@ class UsageTable(Table):
             breakdown=breakdown,
             percentiles=percentiles,
         )
+
+    def with_costs(
+        self,
+        prices: Prices | Costs = None,
+        *,
+        provider: str | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> UsageTable:
+        """The same streams with a column ``computed_cost``: what they cost by a list of prices, float64, in US dollars,
+        NaN where there is no price. ``costs`` of that table, and of tables of its rows, tells what has none and why.
+
+        Parameters
+        ----------
+        prices, provider, aliases
+            As for `cost`; or what that gave: ``table.with_costs(table.cost(...))``.
+        """
+        from chunkwire._prices import Costs, Priced
+
+        costs = prices if isinstance(prices, Costs) else self.cost(prices, provider=provider, aliases=aliases)
+        return UsageTable(Priced(self, costs), self._read)
+
+    @property
+    def costs(self) -> Costs | None:
+        """What `with_costs` computed, for these streams; None without that."""
+        return self._rows.costs
 
     def report(
         self,
@@ -532,6 +621,7 @@ class UsageTable(Table):
 _OTHER = (
     "between",
     "by_source",
+    "costs",
     "raw",
     "report",
     "stats",
@@ -541,4 +631,5 @@ _OTHER = (
     "to_dict",
     "to_dicts",
     "valid",
+    "with_costs",
 )

@@ -43,6 +43,7 @@ examples:
   chunkwire usage logs/ --since 2026-11 --until 2026-11 --breakdown --top 5
   chunkwire usage logs/ --by day --chart
   chunkwire usage logs/ --since 2026-11 --report report.html
+  chunkwire usage logs/ --cost --estimate
   chunkwire usage log.sse --rows --format csv -o streams.csv
   chunkwire usage logs/ --rows --format parquet -o streams.parquet
   curl -sN ... | chunkwire usage -
@@ -158,6 +159,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     usage.add_argument("--rows", action="store_true", help="one row for each stream instead of groups")
     usage.add_argument(
+        "--cost", action="store_true", help="what it costs by the package genai-prices, beside what servers reported"
+    )
+    usage.add_argument("--prices", metavar="FILE", help="the same by a price file in LiteLLM's form")
+    usage.add_argument("--provider", metavar="NAME", help="who serves the models, as the prices call them, e.g. groq")
+    usage.add_argument(
+        "--alias", type=_alias, action="append", default=[], metavar="MODEL=NAME",
+        help="the name that the prices have for a model; may begin with a provider and a slash; may be repeated",
+    )  # fmt: skip
+    usage.add_argument(
+        "--estimate", action="store_true", help="estimate completion tokens where no usage was reported, apart"
+    )
+    usage.add_argument(
         "--format", choices=("table", "json", "csv", "arrow", "parquet"), default="table",
         help="default: table; arrow (an IPC file; to stdout an IPC stream) and parquet need chunkwire[arrow]",
     )  # fmt: skip
@@ -224,6 +237,13 @@ def _keys(text: str) -> tuple[str, ...]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return keys
+
+
+def _alias(text: str) -> tuple[str, str]:
+    model, equals, name = text.partition("=")
+    if not (model and equals and name):
+        raise argparse.ArgumentTypeError(f"expected MODEL=NAME, got {text!r}")
+    return model, name
 
 
 def _count(text: str) -> int:

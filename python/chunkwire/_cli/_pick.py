@@ -13,9 +13,9 @@ __all__ = ["picked", "sorting"]
 _ASCENDING = ("source", "offset", "id", "model", "created", "finish_reason", "status")
 
 
-def sorting(sort: str | None) -> list[tuple[str, bool]] | None:
-    """The columns to sort the streams by; ValueError where there is no such column."""
-    return None if sort is None else sort_keys(sort, list(chunkwire.usage(b"").to_dict()), _ASCENDING)
+def sorting(sort: str | None, table: chunkwire.UsageTable) -> list[tuple[str, bool]] | None:
+    """The columns to sort the streams of a table by; ValueError where it has no such column."""
+    return None if sort is None else sort_keys(sort, list(table.to_dict()), _ASCENDING)
 
 
 def picked(

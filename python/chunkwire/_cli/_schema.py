@@ -22,6 +22,8 @@ DOCUMENT = {
     "rows": "the groups, or with --rows the streams",
     "other": "what --top left out, summed up, with its number of groups; null if nothing",
     "total": "the sums of all",
+    "prices": "source, priced (how many streams), matched (by model the name in the prices), unpriced (model, "
+    "provider, reason, streams); null without --cost or --prices",
     "damage": "damaged, server_errors (how many), damaged_bytes, skipped_bytes",
     "failures": "the sources that could not be read: source, error",
     "passed_over": "files in folders that were not read, for their names",
@@ -32,6 +34,10 @@ GROUP = {
     "streams reported chunks": "how many",
     "prompt_tokens cached_tokens completion_tokens reasoning_tokens total_tokens": "sums, exact",
     "cost": "sum of what servers reported; only there if any did",
+    "priced computed_cost": "how many streams have a price, and the sum of their costs by it, or null; with --cost or "
+    "--prices",
+    "estimated estimated_completion_tokens estimated_low estimated_high": "how many streams without usage have an "
+    "estimate, and the sums of these, or null; with --estimate",
     "cache_write_tokens audio_prompt_tokens audio_completion_tokens accepted_prediction_tokens "
     "rejected_prediction_tokens": "sums, with --breakdown",
     "cached_share cache_write_share audio_prompt_share": "of prompt_tokens, from 0 to 1 or null; with --breakdown",
@@ -53,6 +59,9 @@ STREAM = {
     "audio_prompt_tokens audio_completion_tokens accepted_prediction_tokens rejected_prediction_tokens": "counts",
     "cost": "as the server reported it, or null",
     "time_to_first_token generation_time": "seconds, as the server measured them, or null",
+    "content_deltas text_bytes": "deltas with text, and its bytes; with --estimate",
+    "estimated_completion_tokens estimated_low estimated_high": "where no usage was reported, or null; with --estimate",
+    "computed_cost": "by the prices, or null; with --cost or --prices",
 }
 
 

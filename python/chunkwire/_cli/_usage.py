@@ -37,13 +37,15 @@ __all__ = ["run"]
 
 _TIMES = ("time_to_first_token", "generation_time")
 _WIDTH = 80  # of a chart that goes to no terminal
+_ESTIMATES = {"estimated_completion_tokens": "estimate", "estimated_low": "low", "estimated_high": "high"}
 _MAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def run(options: Namespace) -> int:
     """Runs the command."""
     about = {name: getattr(options, name) for name in ("by", "since", "until", "breakdown", "percentiles")}
-    keys = sorting(options.sort) if options.rows else None
+    nothing = _read(b"", options)
+    keys = sorting(options.sort, nothing) if options.rows else None
     if not options.rows:
         about |= {"sort": options.sort, "top": options.top}
     if options.report:
@@ -52,9 +54,10 @@ def run(options: Namespace) -> int:
         raise ValueError("--chart draws the groups of --format table: leave --rows and other formats away")
     if options.format in _arrow.FORMATS:
         _arrow.check(options.format, options.output)
-    chunkwire.usage(b"").summary(**about)  # what cannot be understood is told before anything is read
-    table = chunkwire.usage(
+    nothing.summary(**about)  # what cannot be understood is told before anything is read
+    table = _read(
         sources_of(options.paths),
+        options,
         strict=options.strict,
         engine=options.engine,
         threads=options.threads,
@@ -73,6 +76,16 @@ def run(options: Namespace) -> int:
         if options.report != "-":
             note(f"wrote {options.report}")
     return 2 if table.failures else 0
+
+
+def _read(sources: Any, options: Namespace, **others: Any) -> chunkwire.UsageTable:
+    """The table, with estimates and costs if those are wanted."""
+    if not (options.cost or options.prices):
+        if options.provider or options.alias:
+            raise ValueError("--provider and --alias are about prices: they need --cost or --prices FILE")
+        return chunkwire.usage(sources, estimate=options.estimate, **others)
+    table = chunkwire.usage(sources, estimate=options.estimate, **others)
+    return table.with_costs(options.prices, provider=options.provider, aliases=dict(options.alias))
 
 
 def _write(
@@ -106,7 +119,8 @@ def _write(
         fit = not to_file and sys.stdout.isatty()
         tables = summary.tables(grouped=not options.rows)
         if options.rows:
-            tokens = {one.name: one.head for one in tables[0][0] if one.name.endswith("_tokens")}
+            shown = (one for one in tables[0][0] if one.name.endswith("_tokens") and one.name not in _ESTIMATES)
+            tokens = {one.name: one.head for one in shown}
             if options.breakdown:
                 tokens |= {
                     name: name.removesuffix("_tokens").replace("_", " ") for name in KINDS if summary.total[name]
@@ -144,6 +158,7 @@ def _document(
         "rows": table.to_dicts() if rows else summary.to_dicts(),
         "other": other,
         "total": summary.total,
+        "prices": _prices(table),
         "damage": {
             "damaged": stats.damaged,
             "server_errors": stats.errors,
@@ -153,6 +168,15 @@ def _document(
         "failures": [{"source": label, "error": str(error)} for label, error in table.failures],
         "passed_over": table.passed_over,
     }
+
+
+def _prices(table: chunkwire.UsageTable) -> dict[str, Any] | None:
+    """What has a price, and what not."""
+    costs = table.costs
+    if costs is None:
+        return None
+    unpriced = [one._asdict() for one in costs.unpriced]
+    return {"source": costs.source, "priced": costs.priced, "matched": costs.matched, "unpriced": unpriced}
 
 
 def _instant(moment: datetime | None) -> str | None:
@@ -192,6 +216,8 @@ def _rows(
         Column("chunks", "chunks", optional=1),
         *(Column(name, head, optional=0 if name in _MAIN else 5) for name, head in tokens.items()),
         Column("cost", "cost"),
+        Column("computed_cost", "computed"),
+        *(Column(name, head, optional=at and 7) for at, (name, head) in enumerate(_ESTIMATES.items())),
         Column("time_to_first_token", "first token", optional=6),
         Column("generation_time", "generation", optional=6),
     ]
@@ -200,6 +226,7 @@ def _rows(
         row["created"] = _time(row["created"])
         for name in _TIMES:
             row[name] = None if row[name] is None else seconds_text(row[name])
+        row |= {name: None if row.get(name) is None else round(row[name]) for name in _ESTIMATES}
         if not row["reported"]:
             row.update(dict.fromkeys(tokens))
         for name in ("id", "model", "created", "finish_reason"):
@@ -207,8 +234,9 @@ def _rows(
     if len({row["source"] for row in rows}) < 2:
         columns = columns[1:]
     empty = {name for name in ("cost", *_TIMES) if all(row[name] is None for row in rows)}
+    empty |= {name for name in ("computed_cost", *_ESTIMATES) if name not in total}
     columns = [column for column in columns if column.name not in empty]
-    summed = [*tokens, "chunks", "cost"]
+    summed = [*tokens, "chunks", "cost", "computed_cost", *_ESTIMATES]
     ends = [{name: total.get(name) for name in summed}]
     if other is not None:
         streams = f"other ({other['streams']:,} {'stream' if other['streams'] == 1 else 'streams'})"
