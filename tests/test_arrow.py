@@ -19,7 +19,7 @@ import pyarrow
 import pytest
 
 import chunkwire
-from chunkwire._table import COLUMNS, TOKENS
+from chunkwire._rows import COLUMNS, TOKENS
 from support import SAMPLES, event, recorded
 
 CODED = ("source", "model", "finish_reason", "status")

@@ -44,7 +44,7 @@ def usage_schema(table: UsageTable) -> Any:
 
 
 def _usage_columns(table: UsageTable, names: Sequence[str] | None) -> list[_Column]:
-    from chunkwire._table import COLUMNS
+    from chunkwire._rows import COLUMNS
 
     return [_usage_column(table, name) for name in ((*COLUMNS, *table._rows.added) if names is None else names)]
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire import _arrow, _reading
 from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._rows import Parts
 from chunkwire._sources import Found, Source, find
-from chunkwire._table import UsageTable, _Parts
+from chunkwire._table import UsageTable
 
 if TYPE_CHECKING:
     import polars
@@ -83,7 +84,7 @@ def scan(
         at_once = 1 if n_rows is not None else threads or _reading.processors()
         for start in range(0, len(found), at_once):
             read = _reading.read_all(Found(found[start : start + at_once], many=False), **options)
-            frame: polars.DataFrame = pl.DataFrame(_Columns(UsageTable(_Parts(read.parts), read), needed))
+            frame: polars.DataFrame = pl.DataFrame(_Columns(UsageTable(Parts(read.parts), read), needed))
             if n_rows is not None:  # so many of all rows, whatever the predicate says of them
                 frame = frame.head(n_rows)
                 n_rows -= len(frame)
@@ -93,7 +94,7 @@ def scan(
             if n_rows == 0:
                 return
 
-    nothing = UsageTable(_Parts([]), _reading.Read())
+    nothing = UsageTable(Parts([]), _reading.Read())
     query: polars.LazyFrame = register(frames, schema=pl.DataFrame(_Columns(nothing, None)).schema)
     return query
 

@@ -13,8 +13,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 from chunkwire import _reading
-from chunkwire._arrays import Table, objects
+from chunkwire._arrays import Table
 from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._rows import COLUMNS, COMPUTED, ESTIMATES, FLOATS, MEASURES, TOKENS, Parts, Picked, Rows
 from chunkwire._stats import Stats
 from chunkwire._summary import Summary, reported_note, summarize
 from chunkwire._times import Window
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from chunkwire._decode import Engine, Format, OnError, OneSource
-    from chunkwire._prices import CostColumn, Costs, Priced, Prices
+    from chunkwire._prices import CostColumn, Costs, Prices
     from chunkwire._progress import Progress
     from chunkwire._times import When
 
@@ -37,51 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "TOKENS", "UsageTable", "usage"]
 
 Sources: TypeAlias = "OneSource | Iterable[str | PathLike[str] | BinaryIO | Buffer]"
-
-#: The token columns; the place of each is its bit in the engines' column ``valid``.
-TOKENS = (
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "audio_prompt_tokens",
-    "audio_completion_tokens",
-    "accepted_prediction_tokens",
-    "rejected_prediction_tokens",
-)
-#: All columns, in the order of rows as dicts.
-COLUMNS = (
-    "source",
-    "offset",
-    "id",
-    "model",
-    "created",
-    "finish_reason",
-    "status",
-    "chunks",
-    "reported",
-    *TOKENS,
-    "cost",
-    "time_to_first_token",
-    "generation_time",
-)
-
-#: The columns that `usage(estimate=True)` adds: what was measured, and what is estimated from it.
-_MEASURES = ("content_deltas", "text_bytes")
-ESTIMATES = ("estimated_completion_tokens", "estimated_low", "estimated_high")
-#: Floats that no server sent.
-_COMPUTED = (*ESTIMATES, "computed_cost")
-
-#: Columns that have NaN where the server sent nothing.
-_FLOATS = ("cost", "time_to_first_token", "generation_time")
-_DTYPES = (
-    dict.fromkeys((*TOKENS, "created", "chunks", "offset", *_MEASURES), "int64")
-    | dict.fromkeys(_FLOATS, "float64")
-    | {"reported": "bool", "valid": "uint16"}
-)
-_CODED = ("source", "model", "finish_reason", "status")
 
 
 def usage(
@@ -134,132 +90,7 @@ def usage(
         progress=progress,
         on_error=on_error,
     )
-    return UsageTable(_Parts(found.parts, measured=estimate), found)
-
-
-class _Parts:
-    """The columns as engines gave them, one part a source; each becomes an array when it is asked for."""
-
-    def __init__(self, parts: Sequence[tuple[str, dict[str, Any]]], *, measured: bool = False) -> None:
-        self._parts = parts
-        self.added: tuple[str, ...] = (*_MEASURES, *ESTIMATES) if measured else ()
-        self.costs: Costs | None = None
-        self._estimates: dict[str, Any] = {}
-        self._rows = [len(columns["reported"]) for _, columns in parts]
-
-    def __len__(self) -> int:
-        return sum(self._rows)
-
-    def column(self, name: str) -> Any:
-        """A column as an array."""
-        import numpy as np
-
-        if name in _CODED:
-            codes, texts = self.codes(name)
-            return objects(texts)[codes]
-        if name in ESTIMATES:
-            from chunkwire._estimate import columns_of
-
-            self._estimates = self._estimates or dict(zip(ESTIMATES, columns_of(self), strict=True))
-            return self._estimates[name]
-        if name == "part":
-            return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
-        if name == "id":
-            return objects([text for _, columns in self._parts for text in _texts(columns["id"], columns["id_end"])])
-        data = [columns[name] for _, columns in self._parts]
-        memory = data[0] if len(data) == 1 else b"".join(data)
-        return np.frombuffer(memory, _DTYPES[name]) if memory else np.zeros(0, _DTYPES[name])
-
-    def ids(self) -> tuple[bytes, _Ints]:
-        """The ids one behind the other, in UTF-8, and where each ends; an empty one is none."""
-        import numpy as np
-
-        start, pieces, ends = 0, [], [np.zeros(0, np.int64)]
-        for _, columns in self._parts:
-            pieces.append(columns["id"])
-            ends.append(np.frombuffer(columns["id_end"], np.int64) + start)
-            start += len(columns["id"])
-        return b"".join(pieces), np.concatenate(ends)
-
-    def raw(self, row: int) -> bytes:
-        """The usage object of a row as JSON, empty where none was reported."""
-        part = 0
-        while row >= self._rows[part]:
-            row -= self._rows[part]
-            part += 1
-        _, columns = self._parts[part]
-        ends = memoryview(columns["usage_end"]).cast("q")
-        sent: bytes = columns["usage"][ends[row - 1] if row else 0 : ends[row]]
-        return sent
-
-    def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
-        """A column of texts as a number for each row, and the text of each number."""
-        import numpy as np
-
-        numbers: dict[str | None, int] = {}
-        if name == "source":
-            each = [numbers.setdefault(label, len(numbers)) for label, _ in self._parts]
-            return np.repeat(np.array(each, np.int64), np.array(self._rows, np.int64)), list(numbers)
-        pieces = [np.zeros(0, np.int64)]
-        for _, columns in self._parts:
-            codes, texts = columns[name]
-            if codes:
-                # The last is what the code -1 finds.
-                ours = [numbers.setdefault(text, len(numbers)) for text in texts]
-                own = np.frombuffer(codes, "int32")
-                nothing = numbers.setdefault(None, len(numbers)) if (own < 0).any() else -1
-                pieces.append(np.array([*ours, nothing], np.int64)[own])
-        return np.concatenate(pieces), list(numbers)
-
-
-def _texts(data: bytes, ends: bytes) -> Iterator[str | None]:
-    """Texts that stand one behind the other, in UTF-8; None for one that is empty."""
-    start = 0
-    if data.isascii():
-        text = data.decode()
-        for end in memoryview(ends).cast("q"):
-            yield text[start:end] or None
-            start = end
-        return
-    for end in memoryview(ends).cast("q"):
-        yield data[start:end].decode("utf-8", "surrogatepass") or None
-        start = end
-
-
-class _Picked:
-    """Some rows of another table."""
-
-    def __init__(self, table: UsageTable, rows: Any, *, whole: bool = False) -> None:
-        self._table = table
-        self._rows = rows
-        self._whole = whole  # all rows of one source, which is the only one of the new table
-        self.added: tuple[str, ...] = table._rows.added
-
-    @property
-    def costs(self) -> Costs | None:
-        costs = self._table.costs
-        return None if costs is None else costs.of_rows(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def ids(self) -> None:
-        """They do not stand one behind the other."""
-
-    def column(self, name: str) -> Any:
-        column = self._table._column(name)[self._rows]
-        return column * 0 if name == "part" and self._whole else column
-
-    def raw(self, row: int) -> bytes:
-        """The usage object of a row as JSON, empty where none was reported."""
-        return self._table._rows.raw(int(self._rows[row]))
-
-    def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
-        import numpy as np
-
-        codes, texts = self._table._codes(name)
-        used, codes = np.unique(codes[self._rows], return_inverse=True)
-        return codes.reshape(-1).astype(np.int64, copy=False), [texts[code] for code in used.tolist()]
+    return UsageTable(Parts(found.parts, measured=estimate), found)
 
 
 class UsageTable(Table):
@@ -338,7 +169,7 @@ class UsageTable(Table):
     estimated_high: _Floats
     computed_cost: _Floats
 
-    def __init__(self, rows: _Parts | _Picked | Priced, read: _reading.Read) -> None:
+    def __init__(self, rows: Rows, read: _reading.Read) -> None:
         super().__init__()
         self._rows = rows
         self._read = read
@@ -357,7 +188,7 @@ class UsageTable(Table):
                 return self._column(name)
             if name.startswith("_"):
                 raise AttributeError(f"'UsageTable' object has no attribute {name!r}")
-            if name in (*_MEASURES, *ESTIMATES):
+            if name in (*MEASURES, *ESTIMATES):
                 raise AttributeError(f"{name!r} is there if it was asked for: usage(..., estimate=True)")
             if name == "computed_cost":
                 raise AttributeError(f"{name!r} is there if prices were given: table.with_costs(...)")
@@ -394,7 +225,7 @@ class UsageTable(Table):
             bits: _Bools = self._column("valid") >> TOKENS.index(name) & 1 > 0
             return bits
         column = self._column(name)
-        if name in (*_FLOATS, *_COMPUTED):
+        if name in (*FLOATS, *COMPUTED):
             return ~np.isnan(column)  # type: ignore[no-any-return]
         if name == "created":
             return column != 0  # type: ignore[no-any-return]
@@ -419,7 +250,7 @@ class UsageTable(Table):
             return row
         if isinstance(index, (list, tuple)) and not index:
             index = np.zeros(0, np.int64)
-        return UsageTable(_Picked(self, np.arange(len(self))[index]), self._read)
+        return UsageTable(Picked(self, np.arange(len(self))[index]), self._read)
 
     def raw(self, row: int) -> dict[str, Any] | None:
         """The usage object of a stream, with whatever else the server put there; None where it reported none."""
@@ -429,7 +260,7 @@ class UsageTable(Table):
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns as lists of Python's own values; a cost or time that was not reported is None."""
         columns = {name: self._column(name).tolist() for name in (*COLUMNS, *self._rows.added)}
-        for name in (*_FLOATS, *(name for name in self._rows.added if name in _COMPUTED)):
+        for name in (*FLOATS, *(name for name in self._rows.added if name in COMPUTED)):
             columns[name] = [value if value == value else None for value in columns[name]]
         return columns
 
@@ -447,7 +278,7 @@ class UsageTable(Table):
         start = 0
         for (label, stats), end in zip(self._read.stats_by_source, ends, strict=True):
             read = _reading.Read(stats_by_source=[(label, stats)], stats=stats)
-            yield label, UsageTable(_Picked(self, order[start:end], whole=True), read)
+            yield label, UsageTable(Picked(self, order[start:end], whole=True), read)
             start = end
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -480,7 +311,7 @@ class UsageTable(Table):
         if len(self) != len(other) or self._rows.added != other._rows.added:
             return False
         return all(
-            np.array_equal(self._column(name), other._column(name), equal_nan=name in (*_FLOATS, *_COMPUTED))
+            np.array_equal(self._column(name), other._column(name), equal_nan=name in (*FLOATS, *COMPUTED))
             for name in (*COLUMNS, "valid", *self._rows.added)
         )
 
