@@ -408,3 +408,17 @@ def test_a_narrow_window(table: chunkwire.UsageTable, tmp_path: Path, engine: st
     seen = json.loads(re.search(r'data-seen="([^"]*)"', dom)[1].replace("&quot;", '"'))  # type: ignore[index]
     assert seen["wide"], "tables scroll for themselves"
     assert all(width > 250 for width, _ in seen["svgs"])
+
+
+def test_computed_costs_have_a_section_of_their_own(tmp_path: Path) -> None:
+    def page(table: chunkwire.UsageTable) -> str:
+        table.report(tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text("utf-8")
+
+    prices = {"heron-r1": {"input_cost_per_token": 1e-3, "output_cost_per_token": 2e-3}}
+    table = chunkwire.usage(SAMPLES / "day.sse").with_costs(prices)
+    priced = page(table)
+    assert 'id="computed"' in priced
+    assert "not priced" in priced
+    assert f"{table.summary().total['computed_cost']:,.2f}" in priced
+    assert 'id="computed"' not in page(chunkwire.usage(SAMPLES / "day.sse"))

@@ -514,3 +514,10 @@ def test_a_hundred_thousand_streams_take_no_time(table: chunkwire.UsageTable) ->
         times.append(time.process_time() - start)
     assert summary.total["streams"] + summary.undated + summary.outside == 100_000
     assert min(times) < 0.8, "it takes a fifth of that on a quiet machine"
+
+
+def test_costs_whose_sum_no_float_can_hold() -> None:
+    chunk = b'data: {"id":"%d","choices":[],"usage":{"total_tokens":1,"cost":1e308}}\n\ndata: [DONE]\n\n'
+    summary = chunkwire.usage(b"".join(chunk % number for number in range(3))).summary()
+    assert summary.total["cost"] == float("inf")
+    assert "inf" in str(summary)

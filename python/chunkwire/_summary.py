@@ -345,7 +345,14 @@ def _float_sums(values: Any, groups: _Ints, count: int) -> list[float | None]:
     some: list[list[float]] = [[] for _ in range(count)]
     for group, value in zip(groups[known].tolist(), values[known].tolist(), strict=True):
         some[group].append(value)
-    return [math.fsum(one) if one else None for one in some]
+    return [_float_sum(one) if one else None for one in some]
+
+
+def _float_sum(values: list[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:  # more than a float can be
+        return sum(values)
 
 
 def _estimated_sums(table: UsageTable, groups: _Ints, count: int) -> dict[str, list[Any]]:

@@ -30,6 +30,7 @@ COLOURS = _SERIES + 1
 _GREY = _SERIES
 _NAME = 40
 _HOUR, _DAY = 3600, 86400
+_COSTS = ("cost", "computed_cost")
 _DAMAGES = 25
 #: More columns than a chart can show; only wrong times make so many.
 _COLUMNS = 400
@@ -111,7 +112,7 @@ def figures(table: UsageTable, since: When | None, until: When | None) -> Figure
     )
     inside = table.between(window.since, window.until)
     found = [_models(by_model), _kinds(by_model)]
-    found += [one for one in (_times(inside), _costs(inside, by_model)) if one is not None]
+    found += [one for one in (_times(inside), *(_costs(inside, by_model, name) for name in _COSTS)) if one is not None]
     found += _spreads(inside, by_model)
     found += [_coverage(by_model), _ends(inside), _damage(table)]
     return Figures(_tiles(by_model, inside, table), by_model.note, found)
@@ -133,6 +134,8 @@ def _tiles(by_model: Summary, inside: UsageTable, table: UsageTable) -> list[tup
     if total.get("cost") is not None:
         costs = int(inside.valid("cost").sum())
         tiles.append(("cost", _cell(total, "cost"), f"as {_counted(costs, 'stream')} reported it"))
+    if total.get("computed_cost") is not None:
+        tiles.append(("computed cost", _cell(total, "computed_cost"), f"of {_counted(total['priced'], 'stream')}"))
     if total["time_to_first_token_p50"] is not None:
         times = seconds_text(total["time_to_first_token_p50"])
         tiles.append(("first token", times, f"half of {_counted(total['time_to_first_token_streams'], 'stream')}"))
@@ -202,7 +205,7 @@ def _series(inside: UsageTable, unit: str, name: str, shown: set[str]) -> Timeli
         for one, colour in [*colours.items(), (_OTHER, _GREY)]
     ]
     parts = [part for part in parts if any(part.values)]
-    unit_of = "US dollars" if name == "cost" else "tokens"
+    unit_of = "US dollars" if name in _COSTS else "tokens"
     return Timeline([start for start, _ in spans], [end for _, end in spans], parts, unit_of)
 
 
@@ -254,16 +257,17 @@ def _times(inside: UsageTable) -> Figure | None:
     return Figure("times", "Tokens over time", about, [("", chart)], Table(columns, rows, total, folded=True), notes)
 
 
-def _costs(inside: UsageTable, by_model: Summary) -> Figure | None:
-    if by_model.total.get("cost") is None:
+def _costs(inside: UsageTable, by_model: Summary, name: str) -> Figure | None:
+    """What servers reported, or what prices gave."""
+    if by_model.total.get(name) is None:
         return None
-    summary = inside.summary("model", sort="cost", top=_TOP)
+    summary = inside.summary("model", sort=name, top=_TOP)
     (_, rows, total), *_ = summary.tables()
-    told = {row["model"]: row["streams"] for row in inside[inside.valid("cost")].summary("model")}
+    told = {row["model"]: row["streams"] for row in inside[inside.valid(name)].summary("model")}
     for row in rows:
         row["told"] = told.get(row["model"], 0) if row.get("model") in told else 0
     shown = sum(row["told"] for row in rows)
-    everywhere = int(inside.valid("cost").sum())
+    everywhere = int(inside.valid(name).sum())
     if summary.other is not None:
         rows[-1]["told"] = everywhere - shown
     columns = [
@@ -271,19 +275,22 @@ def _costs(inside: UsageTable, by_model: Summary) -> Figure | None:
         Column("streams", "streams"),
         Column("told", "with a cost"),
         Column("total_tokens", "total tokens"),
-        Column("cost", "cost"),
+        Column(name, "cost"),
     ]
-    with_cost = [row for row in rows if row["cost"] is not None]
-    charts: list[tuple[str, Bars | Timeline | Histogram]] = []
-    charts.append(
-        ("by model", Bars(_labels(with_cost, "model"), [Part("cost", _floats(with_cost, "cost"))], "US dollars"))
-    )
+    with_cost = [row for row in rows if row[name] is not None]
+    bars = Bars(_labels(with_cost, "model"), [Part("cost", _floats(with_cost, name))], "US dollars")
+    charts: list[tuple[str, Bars | Timeline | Histogram]] = [("by model", bars)]
     if unit := _unit(inside):
         shown = _shown(inside.summary(unit, top=_COLUMNS), unit)
-        charts.append((f"by {unit}", _series(inside, unit, "cost", shown)))
+        charts.append((f"by {unit}", _series(inside, unit, name, shown)))
     assert isinstance(total, dict)
-    about = "As servers reported it with the usage of a stream; what they did not price is not in it."
-    return Figure("costs", "Cost", about, charts, Table(columns, rows, total | {"told": everywhere}))
+    table = Table(columns, rows, total | {"told": everywhere})
+    if name == "cost":
+        about = "As servers reported it with the usage of a stream; what they did not price is not in it."
+        return Figure("costs", "Cost", about, charts, table)
+    about = "Computed for each stream by a list of prices; what has no price there is not in it."
+    notes = inside.costs.note.splitlines() if inside.costs is not None else []
+    return Figure("computed", "Computed cost", about, charts, table, notes)
 
 
 # --- distributions
