@@ -559,7 +559,7 @@ const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
 /// The place behind the line end and the blank line that begin at `end`, if they do.
 #[inline(always)]
-fn behind_event(input: &[u8], end: usize) -> Option<usize> {
+pub(crate) fn behind_event(input: &[u8], end: usize) -> Option<usize> {
     let rest = &input[end..];
     if rest.starts_with(b"\n\n") {
         return Some(end + 2);

@@ -19,8 +19,9 @@ RUST = ROOT / "rust"
 # --- Python ------------------------------------------------------------------------------------------------------
 
 PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user can use
-#: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths.
-SHARED = ("_render", "_sources", "_order", "_breakdown")
+#: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths;
+#: and for the sessions of clients that have a parser of their own.
+SHARED = ("_render", "_sources", "_order", "_breakdown", "_live")
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
 ENGINE = {
@@ -34,6 +35,7 @@ ENGINE = {
     "_reported",
     "_written",
     "_views",
+    "_session",
     "_columns",
     "_simdjson",
 }
@@ -161,6 +163,7 @@ ROOMS = [
     "event",
     "chunk",
     "decoder",
+    "live",
     "record",
     "reported",
     "written",

@@ -26,7 +26,8 @@ MODEL: dict[str, dict[str, Any]] = {
     ),
 }
 #: Names that belong to the classes: a field of that name is reached by `to_dict` only.
-TAKEN = {"Chunk": {"content", "offset", "raw", "to_dict"}}
+METHODS = {"to_dict", "model_dump", "model_dump_json", "to_json"}
+TAKEN = {"Chunk": {"content", "offset", "raw", *METHODS}}
 
 
 def assert_view(view: Any, name: str, doc: dict[str, Any], path: str = "") -> None:
@@ -38,7 +39,7 @@ def assert_view(view: Any, name: str, doc: dict[str, Any], path: str = "") -> No
     fields = MODEL[name]
     for field in [*fields, *doc]:
         assert (field in view) is (field in doc), f"{path}.{field}"
-        if field in TAKEN.get(name, {"to_dict"}) or (field.startswith("__") and field.endswith("__")):
+        if field in TAKEN.get(name, METHODS) or (field.startswith("__") and field.endswith("__")):
             continue
         assert_value(getattr(view, field), fields.get(field), doc.get(field), f"{path}.{field}")
     if name == "Chunk":

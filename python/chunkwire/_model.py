@@ -7,6 +7,7 @@ helpers at the end are called by both engines for what need not be fast: printin
 
 from __future__ import annotations
 
+import json
 from abc import ABC
 from typing import Any
 
@@ -38,6 +39,19 @@ class View(ABC):  # noqa: B024 (its methods are for reading, the engines bring t
 
     def to_dict(self) -> dict[str, Any]:
         """Every field that was sent, known or not, equal to what `json.loads` gives."""
+        raise NotImplementedError
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """The fields of the model, None where nothing was sent, and the others that were sent: as pydantic has it, with
+        its options (``exclude_unset``, ``exclude_none``, ``include``, ``exclude``, ...)."""
+        raise NotImplementedError
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        """The same as JSON text."""
+        raise NotImplementedError
+
+    def to_json(self, *, indent: int | None = 2, **options: Any) -> str:
+        """What was sent as JSON text, by openai's name and with its options."""
         raise NotImplementedError
 
     def __contains__(self, name: object) -> bool:
@@ -215,6 +229,14 @@ MODEL: dict[str, dict[str, str | None]] = {
     },
 }
 
+#: Fields outside the model that openai has: they are given as they were sent, and None where they were not.
+OPTIONAL: dict[str, frozenset[str]] = {
+    "Chunk": frozenset({"moderation", "obfuscation"}),
+    "Delta": frozenset({"audio"}),
+    "PromptTokensDetails": frozenset({"image_tokens", "text_tokens"}),
+    "CompletionTokensDetails": frozenset({"image_tokens", "text_tokens"}),
+}
+
 #: Fields that a view is which (array -> list of views, object -> view) are told by the kind of value that was sent:
 #: an object in ``choices`` stays a dict, an array in ``delta`` stays a list. These fields hold arrays of views:
 ARRAYS = frozenset({"choices", "tool_calls", "top_logprobs"})
@@ -256,6 +278,98 @@ def _short(value: Any) -> str:
         text = repr(value)
         return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}..."
     return repr(value)
+
+
+def members(view: View) -> dict[str, Any]:
+    """What ``vars`` gives: the attributes for the fields of the model, and for the others that were sent."""
+    sent = view.to_dict()
+    known = MODEL[type(view).__name__]
+    return {name: getattr(view, name) for name in known} | {name: sent[name] for name in sent if name not in known}
+
+
+def model_dump(
+    view: View,
+    *,
+    mode: str = "python",
+    include: Any = None,
+    exclude: Any = None,
+    context: Any = None,
+    by_alias: bool | None = None,
+    exclude_unset: bool = False,
+    exclude_defaults: bool = False,
+    exclude_none: bool = False,
+    exclude_computed_fields: bool = False,
+    round_trip: bool = False,
+    warnings: bool | str = True,
+    fallback: Any = None,
+    serialize_as_any: bool = False,
+) -> dict[str, Any]:
+    """What ``model_dump`` gives: pydantic's, with its options. (All values are JSON's, and no name has another one: so
+    half of the options change nothing.)"""
+    if mode not in ("python", "json"):
+        raise ValueError(f"mode must be 'python' or 'json', not {mode!r}")
+
+    def model(name: str, sent: dict[str, Any], include: Any, exclude: Any) -> dict[str, Any]:
+        fields, arrays = MODEL[name], ARRAYS_OF.get(name, ARRAYS)
+        result = {}
+        for key in [*fields, *(key for key in sent if key not in fields)]:
+            value = sent.get(key)
+            is_default = value is None and (exclude_none or (exclude_defaults and key in fields))
+            if is_default or (exclude_unset and key not in sent) or not _is_included(key, include, exclude):
+                continue
+            below = (_below(key, include), _below(key, exclude))
+            kind = fields.get(key)
+            if kind and isinstance(value, dict) and key not in arrays:
+                value = model(kind, value, *below)
+            elif kind and isinstance(value, list) and key in arrays:
+                value = [
+                    model(kind, item, *(_below(number, one) for one in below)) if isinstance(item, dict) else item
+                    for number, item in enumerate(value)
+                    if _is_included(number, *below)
+                ]
+            result[key] = value
+        return result
+
+    return model(type(view).__name__, view.to_dict(), include, exclude)
+
+
+def model_dump_json(view: View, *, indent: int | None = None, **options: Any) -> str:
+    """What ``model_dump_json`` gives."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(model_dump(view, **options), indent=indent, separators=separators, ensure_ascii=False)
+
+
+def to_json(
+    view: View,
+    *,
+    indent: int | None = 2,
+    use_api_names: bool = True,
+    exclude_unset: bool = True,
+    exclude_defaults: bool = False,
+    exclude_none: bool = False,
+    warnings: bool = True,
+) -> str:
+    """What ``to_json`` gives: openai's, with its options."""
+    options = {"exclude_unset": exclude_unset, "exclude_defaults": exclude_defaults, "exclude_none": exclude_none}
+    return model_dump_json(view, indent=indent, **options)
+
+
+def _is_included(key: str | int, include: Any, exclude: Any) -> bool:
+    """Does pydantic's ``include`` and ``exclude``, each a set or a dict of what is below, leave a key in?"""
+    keys = (key, "__all__") if isinstance(key, int) else (key,)
+    if isinstance(exclude, dict):
+        is_excluded = any(exclude.get(one) in (True, ...) for one in keys)
+    else:
+        is_excluded = exclude is not None and any(one in exclude for one in keys)
+    return not is_excluded and (include is None or any(one in include for one in keys))
+
+
+def _below(key: str | int, chosen: Any) -> Any:
+    """What is chosen below a key; None for everything, or nothing."""
+    if not isinstance(chosen, dict):
+        return None
+    below = chosen.get(key, chosen.get("__all__") if isinstance(key, int) else None)
+    return None if below in (True, ...) else below
 
 
 def names(view: View) -> list[str]:

@@ -16,6 +16,7 @@ from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
 from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
+from chunkwire._session import Models, Session
 from chunkwire._sse import Frame, Framer, decode_utf8
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
@@ -43,7 +44,9 @@ __all__ = [
     "Event",
     "FunctionCall",
     "Logprobs",
+    "Models",
     "PromptTokensDetails",
+    "Session",
     "TokenLogprob",
     "ToolCall",
     "Usage",

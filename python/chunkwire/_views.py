@@ -101,10 +101,28 @@ class _View:
         """Every field that was sent, known or not, equal to what `json.loads` gives."""
         return _given(self._chunkwire_sent)  # type: ignore[no-any-return]
 
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """The fields of the model and the others that were sent, as pydantic has it."""
+        return _model.model_dump(self, **options)  # type: ignore[arg-type]
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        """The same as JSON text."""
+        return _model.model_dump_json(self, indent=indent, **options)  # type: ignore[arg-type]
+
+    def to_json(self, *, indent: int | None = 2, **options: Any) -> str:
+        """What was sent as JSON text."""
+        return _model.to_json(self, indent=indent, **options)  # type: ignore[arg-type]
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return _model.members(self)  # type: ignore[arg-type]
+
     def __getattr__(self, name: str) -> Any:
         try:
             return _given(self._chunkwire_sent[name])
         except KeyError:
+            if name in _model.OPTIONAL.get(type(self).__name__, ()):
+                return None
             raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}") from None
 
     def __contains__(self, name: object) -> bool:

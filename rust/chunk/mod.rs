@@ -12,5 +12,6 @@ mod text;
 mod token;
 
 pub use doc::{Doc, Items, MAX_NODES, Members, Node, Type, Value};
+pub(crate) use keys::KEY_COUNT;
 pub use keys::Key;
 pub use parse::{KeySet, MAX_DEPTH, parse};

@@ -2,7 +2,9 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries; `convert` and `errors` turn values and damage into Python's own.
+//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries; `live` decodes for clients
+//! that have a parser of their own, whose objects `models` makes as `instance`s of their classes; `convert` and `errors`
+//! turn values and damage into Python's own.
 
 mod arrow;
 mod batches;
@@ -10,8 +12,11 @@ mod block;
 mod convert;
 mod errors;
 mod events;
+mod instance;
 mod iterators;
+mod live;
 mod lock;
+mod models;
 mod pipeline;
 mod spares;
 mod tokens;
@@ -30,6 +35,10 @@ mod _native {
     use super::events::{Event, Events};
     #[pymodule_export]
     use super::iterators::{Chunks, Contents, Decoder, Drain, chunks, contents, events};
+    #[pymodule_export]
+    use super::live::Session;
+    #[pymodule_export]
+    use super::models::Models;
     #[pymodule_export]
     use super::usage::usage;
     #[pymodule_export]

@@ -59,8 +59,13 @@ impl Shared {
         self.spares.take(py).filter(|spares| spares.is_open())
     }
 
+    /// Its memory, for the next batch.
+    pub fn into_builder(self) -> Builder {
+        self.batch.recycle()
+    }
+
     /// Keeps no more views.
-    fn close(&self, py: Python<'_>) {
+    pub fn close(&self, py: Python<'_>) {
         let spares = self.spares(py).map(|mut spares| std::mem::take(&mut *spares));
         // Not under the lock: whatever a user put into a list of choices may go now.
         drop(spares);
@@ -79,7 +84,7 @@ impl Deref for Shared {
 /// How many events one batch takes: enough that its cost does not matter, few enough that its nodes stay in cache.
 const BATCH_EVENTS: usize = 128;
 /// A batch of fewer items makes its views anew.
-const WORTH_SPARES: usize = 4;
+pub const WORTH_SPARES: usize = 4;
 /// From this many bytes on decoding them is worth letting other threads run.
 const DETACH_BYTES: usize = 16 << 10;
 
@@ -275,10 +280,7 @@ impl Pipeline {
 
     /// For Python's collector of cycles.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: Python's collector runs on a thread that is attached, and nothing of Python is called.
-        let py = unsafe { Python::assume_attached() };
-        let spares = self.batch.as_ref().and_then(|batch| batch.spares(py));
-        spares.map_or(Ok(()), |spares| spares.traverse(visit))
+        traverse(self.batch.as_ref(), visit)
     }
 
     /// Drops what may be part of a cycle.
@@ -337,6 +339,14 @@ impl Pipeline {
             Item::Chunk(_) => unreachable!("a chunk is no error"),
         }
     }
+}
+
+/// Shows Python's collector of cycles the spares of a batch.
+pub fn traverse(batch: Option<&SharedBatch>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    // SAFETY: Python's collector runs on a thread that is attached, and nothing of Python is called.
+    let py = unsafe { Python::assume_attached() };
+    let spares = batch.and_then(|batch| batch.spares(py));
+    spares.map_or(Ok(()), |spares| spares.traverse(visit))
 }
 
 impl Drop for Pipeline {

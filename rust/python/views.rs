@@ -45,6 +45,17 @@ enum Field {
 }
 use Field::{Many, One, Plain};
 
+/// Fields outside the model that openai has: see `chunkwire._model.OPTIONAL`.
+const OPTIONAL: [(&str, &str); 7] = [
+    ("Chunk", "moderation"),
+    ("Chunk", "obfuscation"),
+    ("Delta", "audio"),
+    ("PromptTokensDetails", "image_tokens"),
+    ("PromptTokensDetails", "text_tokens"),
+    ("CompletionTokensDetails", "image_tokens"),
+    ("CompletionTokensDetails", "text_tokens"),
+];
+
 impl View {
     /// A view of the object with this node number, in the chunk with this number.
     pub fn new(batch: &SharedBatch, item: u32, node: u32) -> Self {
@@ -130,6 +141,9 @@ impl View {
     fn other<'py>(&self, class: &str, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         match self.named(name)? {
             Some(value) => to_python(name.py(), value),
+            None if OPTIONAL.iter().any(|&(of, field)| of == class && name == field) => {
+                Ok(name.py().None().into_bound(name.py()))
+            }
             None => {
                 let message = format!("'{class}' object has no attribute {}", name.repr()?);
                 Err(PyAttributeError::new_err(message))
@@ -241,6 +255,30 @@ macro_rules! views {
 
                 fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                     to_python(py, self.0.value())
+                }
+
+                #[pyo3(signature = (**options))]
+                fn model_dump<'py>(slf: &Bound<'py, Self>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+                    static DUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &DUMP, "model_dump")?.call((slf,), options)
+                }
+
+                #[pyo3(signature = (**options))]
+                fn model_dump_json<'py>(slf: &Bound<'py, Self>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+                    static DUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &DUMP, "model_dump_json")?.call((slf,), options)
+                }
+
+                #[pyo3(signature = (**options))]
+                fn to_json<'py>(slf: &Bound<'py, Self>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+                    static DUMP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &DUMP, "to_json")?.call((slf,), options)
+                }
+
+                #[getter]
+                fn __dict__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                    static MEMBERS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                    helper(slf.py(), &MEMBERS, "members")?.call1((slf,))
                 }
 
                 /// The way of the fields of the model, which are asked for most: without a search through the type.

@@ -1,0 +1,493 @@
+//! A client's own objects out of documents: a document and the plan of a model class in, an instance out that equals
+//! what the client's own construction gives.
+//!
+//! `chunkwire._plan` reads the model classes and says for each field what becomes of a value, in two ways: how it is
+//! *constructed* (as sent, unchecked), and how it is *checked* where the client runs a validation, which is below every
+//! optional field. A value whose validation would change it is left to the client, with its whole event: so nothing
+//! here can be wrong, only declined. `chunkwire._plan.Maker` is the same in Python.
+//!
+//! Objects of one class look alike. So the last one of each class is kept, and the next begins as a copy of it: only
+//! members whose bytes differ are converted and set.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType};
+
+use super::convert::{string, to_python};
+use super::instance::{Class, copied};
+use super::tokens::token;
+use crate::chunk::{KEY_COUNT, Key, Type, Value};
+
+/// How a value that is not null is constructed.
+enum Construct {
+    /// As it was sent.
+    Raw,
+    /// An integer becomes a float.
+    Float,
+    /// An object becomes this model.
+    Model(usize),
+    /// The elements of an array are constructed so.
+    List(Box<Self>),
+    /// What passes the check is that; what does not is constructed.
+    Optional(Box<Check>, Box<Self>),
+    /// Only the client knows.
+    Client,
+}
+
+/// How a value is validated.
+enum Check {
+    Any,
+    Text,
+    Int,
+    Float,
+    Bool,
+    /// One of these texts.
+    Literal(Vec<Vec<u8>>),
+    Model(usize),
+    List(Box<Self>),
+    /// Or null.
+    Nullable(Box<Self>),
+    Client,
+}
+
+/// Why a value was not made.
+pub enum Refusal {
+    /// The client's validation would fail.
+    Invalid,
+    /// The client has to do it: it might change the value.
+    Client,
+    /// Something went wrong in Python.
+    Error(PyErr),
+}
+
+impl From<PyErr> for Refusal {
+    fn from(error: PyErr) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Made<'py> = Result<Bound<'py, PyAny>, Refusal>;
+
+struct Field {
+    name: Py<PyString>,
+    default: Py<PyAny>,
+    is_required: bool,
+    construct: Construct,
+    check: Check,
+}
+
+struct Model {
+    class: Class,
+    fields: Vec<Field>,
+    /// The names, for keys without a number.
+    names: Vec<Vec<u8>>,
+    by_key: [Option<u8>; KEY_COUNT],
+    defaults: Py<PyDict>,
+}
+
+/// The plan of a model class and of those below it.
+#[pyclass(module = "chunkwire._native", frozen)]
+pub struct Models(Vec<Model>);
+
+#[pymethods]
+impl Models {
+    /// Of each model: its class, its three slots, its defaults by name, and its fields, each a tuple of name, is it
+    /// required, and two specifications. The first model is the outermost.
+    #[new]
+    fn new(models: &Bound<'_, PyList>) -> PyResult<Self> {
+        let count = models.len();
+        models.iter().map(|model| Model::new(&model, count)).collect::<PyResult<_>>().map(Self)
+    }
+}
+
+type Argument<'py> = Option<Bound<'py, PyAny>>;
+
+/// A specification: a tuple of a word and what belongs to it.
+fn word<'py>(spec: &Bound<'py, PyAny>) -> PyResult<(String, Argument<'py>, Argument<'py>)> {
+    let spec = spec.cast::<PyTuple>()?;
+    Ok((spec.get_item(0)?.extract()?, spec.get_item(1).ok(), spec.get_item(2).ok()))
+}
+
+/// The number of a model.
+fn number(object: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
+    let number = object.extract()?;
+    if number < count { Ok(number) } else { Err(PyValueError::new_err("a plan names a model that it does not have")) }
+}
+
+impl Construct {
+    fn new(spec: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
+        let (word, first, second) = word(spec)?;
+        Ok(match (word.as_str(), first, second) {
+            ("raw", ..) => Self::Raw,
+            ("float", ..) => Self::Float,
+            ("model", Some(model), _) => Self::Model(number(&model, count)?),
+            ("list", Some(item), _) => Self::List(Self::new(&item, count)?.into()),
+            ("optional", Some(check), Some(construct)) => {
+                Self::Optional(Check::new(&check, count)?.into(), Self::new(&construct, count)?.into())
+            }
+            _ => Self::Client,
+        })
+    }
+}
+
+impl Check {
+    fn new(spec: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
+        let (word, first, _) = word(spec)?;
+        Ok(match (word.as_str(), first) {
+            ("any", _) => Self::Any,
+            ("str", _) => Self::Text,
+            ("int", _) => Self::Int,
+            ("float", _) => Self::Float,
+            ("bool", _) => Self::Bool,
+            ("literal", Some(texts)) => {
+                Self::Literal(texts.extract::<Vec<String>>()?.into_iter().map(String::into_bytes).collect())
+            }
+            ("model", Some(model)) => Self::Model(number(&model, count)?),
+            ("list", Some(item)) => Self::List(Self::new(&item, count)?.into()),
+            ("nullable", Some(check)) => Self::Nullable(Self::new(&check, count)?.into()),
+            _ => Self::Client,
+        })
+    }
+}
+
+impl Model {
+    fn new(model: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
+        type Parts<'py> = (Bound<'py, PyType>, [Bound<'py, PyAny>; 3], Bound<'py, PyDict>, Vec<Bound<'py, PyTuple>>);
+        let (class, slots, defaults, specs): Parts<'_> = model.extract()?;
+        let mut fields = Vec::with_capacity(specs.len());
+        let mut names = Vec::with_capacity(specs.len());
+        let mut by_key = [None; KEY_COUNT];
+        for (number, spec) in specs.iter().enumerate() {
+            let name = spec.get_item(0)?.cast_into::<PyString>()?;
+            let text = name.to_cow()?.into_owned().into_bytes();
+            match Key::from_name(&text) {
+                Key::Unknown => {}
+                key => by_key[key as usize] = Some(number as u8),
+            }
+            names.push(text);
+            fields.push(Field {
+                default: defaults.as_any().get_item(&name)?.unbind(),
+                name: name.unbind(),
+                is_required: spec.get_item(1)?.extract()?,
+                construct: Construct::new(&spec.get_item(2)?, count)?,
+                check: Check::new(&spec.get_item(3)?, count)?,
+            });
+        }
+        if fields.len() > MOST_FIELDS {
+            return Err(PyValueError::new_err(format!("a model of more than {MOST_FIELDS} fields")));
+        }
+        Ok(Self { class: Class::new(&class, &slots)?, fields, names, by_key, defaults: defaults.unbind() })
+    }
+
+    /// The number of the field that a key names.
+    #[inline]
+    fn field(&self, key: Value<'_>) -> Option<usize> {
+        match key.key() {
+            Key::Unknown => {
+                let bytes = key.bytes();
+                self.names.iter().position(|name| **name == *bytes)
+            }
+            key => self.by_key[key as usize].map(usize::from),
+        }
+    }
+}
+
+/// So many fields a bit set has room for.
+const MOST_FIELDS: usize = 64;
+
+/// What the last object of a class had.
+struct Last {
+    is_checked: bool,
+    members: Vec<Member>,
+    /// The text of its keys and scalars.
+    text: Vec<u8>,
+    dict: Py<PyDict>,
+    fields_set: Py<PySet>,
+    extra: Py<PyDict>,
+}
+
+/// A member of the last object.
+struct Member {
+    key: Key,
+    /// Where the key ends in the text, and the value.
+    key_end: usize,
+    value_end: usize,
+    kind: Type,
+    /// Is the value the same object in the next one, if its bytes are the same?
+    is_constant: bool,
+    /// The field's number; None for an extra.
+    field: Option<usize>,
+}
+
+/// Makes instances for one stream.
+pub struct Maker {
+    models: Py<Models>,
+    /// By model.
+    last: Vec<Option<Box<Last>>>,
+}
+
+impl Maker {
+    /// Nothing is made yet.
+    pub fn new(py: Python<'_>, models: Py<Models>) -> Self {
+        let last = models.bind(py).get().0.iter().map(|_| None).collect();
+        Self { models, last }
+    }
+
+    /// The outermost model, of an object.
+    pub fn make<'py>(&mut self, py: Python<'py>, root: Value<'_>) -> Made<'py> {
+        let models = self.models.clone_ref(py);
+        Making { py, models: &models.bind(py).get().0, last: &mut self.last }.object(0, root, false)
+    }
+}
+
+struct Making<'a, 'py> {
+    py: Python<'py>,
+    models: &'a [Model],
+    last: &'a mut [Option<Box<Last>>],
+}
+
+impl<'py> Making<'_, 'py> {
+    /// An object of JSON as an instance.
+    fn object(&mut self, number: usize, object: Value<'_>, is_checked: bool) -> Made<'py> {
+        // Taken while it is used: an object may hold one of its own class.
+        if let Some(last) = self.last[number].take()
+            && last.is_checked == is_checked
+        {
+            let made = self.like(number, object, &last);
+            self.last[number] = Some(last);
+            if let Some(made) = made.transpose() {
+                return made;
+            }
+        }
+        self.anew(number, object, is_checked)
+    }
+
+    /// An object that has the members of the last one, in its order; None inside if this one has not.
+    #[inline]
+    fn like(&mut self, number: usize, object: Value<'_>, last: &Last) -> Result<Option<Bound<'py, PyAny>>, Refusal> {
+        let (py, model) = (self.py, &self.models[number]);
+        let mut members = object.members();
+        let mut at = 0;
+        // Whatever is not like it is found before anything is made.
+        for known in &last.members {
+            let Some((key, _)) = members.next() else { return Ok(None) };
+            let same = match known.key {
+                Key::Unknown => key.key() == Key::Unknown && key.text() == &last.text[at..known.key_end],
+                known => key.key() == known,
+            };
+            if !same {
+                return Ok(None);
+            }
+            at = known.value_end;
+        }
+        if members.next().is_some() {
+            return Ok(None);
+        }
+        let dict = last.dict.bind(py).copy()?;
+        let extra = last.extra.bind(py);
+        let extra = if extra.is_empty() { PyDict::new(py) } else { extra.copy()? };
+        for (known, (key, value)) in last.members.iter().zip(object.members()) {
+            if known.is_constant
+                && value.kind() == known.kind
+                && value.text() == &last.text[known.key_end..known.value_end]
+            {
+                continue;
+            }
+            match known.field {
+                Some(field) => {
+                    let field = &model.fields[field];
+                    let value = self.field(field, value, last.is_checked)?;
+                    dict.set_item(field.name.bind(py), value)?;
+                }
+                None => extra.set_item(string(py, key)?, to_python(py, value)?)?,
+            }
+        }
+        Ok(Some(model.class.instance(&dict, &copied(last.fields_set.bind(py))?, &extra)?))
+    }
+
+    /// An object, member by member.
+    fn anew(&mut self, number: usize, object: Value<'_>, is_checked: bool) -> Made<'py> {
+        let (py, model) = (self.py, &self.models[number]);
+        let dict = model.defaults.bind(py).copy()?;
+        let extra = PyDict::new(py);
+        let fields_set = PySet::empty(py)?;
+        let mut last = Last {
+            is_checked,
+            members: Vec::new(),
+            text: Vec::new(),
+            dict: PyDict::new(py).unbind(),
+            fields_set: fields_set.clone().unbind(),
+            extra: PyDict::new(py).unbind(),
+        };
+        let (mut seen, mut is_plain) = (0u64, true);
+        // A refusal of the client outweighs none: another member may still be invalid.
+        let mut refusal = None;
+        for (key, value) in object.members() {
+            let field = model.field(key);
+            last.text.extend_from_slice(key.text());
+            let key_end = last.text.len();
+            let kind = value.kind();
+            let is_constant = !matches!(kind, Type::Object | Type::Array | Type::NaN);
+            if is_constant {
+                last.text.extend_from_slice(value.text());
+            }
+            last.members.push(Member { key: key.key(), key_end, value_end: last.text.len(), kind, is_constant, field });
+            let Some(field) = field else {
+                let name = string(py, key)?;
+                // Some of these mean something to pydantic, or to the client's constructor.
+                if key.bytes().starts_with(b"_") {
+                    return Err(Refusal::Client);
+                }
+                is_plain &= !extra.contains(&name)?;
+                if is_checked {
+                    // pydantic counts these among the fields that were set, openai does not.
+                    fields_set.add(&name)?;
+                }
+                extra.set_item(name, to_python(py, value)?)?;
+                continue;
+            };
+            is_plain &= seen & 1 << field == 0;
+            seen |= 1 << field;
+            let field = &model.fields[field];
+            match self.field(field, value, is_checked) {
+                Ok(value) => dict.set_item(field.name.bind(py), value)?,
+                // A later duplicate may be valid.
+                Err(Refusal::Invalid) if is_checked => refusal = Some(Refusal::Invalid),
+                Err(Refusal::Client) if refusal.is_none() => refusal = Some(Refusal::Client),
+                Err(Refusal::Client) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        if let Some(refusal) = refusal {
+            return Err(if is_plain { refusal } else { Refusal::Client });
+        }
+        for (number, field) in model.fields.iter().enumerate() {
+            if seen & 1 << number != 0 {
+                fields_set.add(field.name.bind(py))?;
+            } else if is_checked && field.is_required {
+                return Err(Refusal::Invalid);
+            }
+        }
+        let made = model.class.instance(&dict, &copied(&fields_set)?, &extra)?;
+        if is_plain && seen.count_ones() as usize + extra.len() == last.members.len() {
+            let (dict, extra) = (dict.copy()?, extra.copy()?);
+            // What is made anew each time need not be kept.
+            for (member, (key, _)) in
+                last.members.iter().zip(object.members()).filter(|(member, _)| !member.is_constant)
+            {
+                match member.field {
+                    Some(field) => dict.set_item(model.fields[field].name.bind(py), py.None())?,
+                    None => extra.set_item(string(py, key)?, py.None())?,
+                }
+            }
+            (last.dict, last.extra) = (dict.unbind(), extra.unbind());
+            self.last[number] = Some(Box::new(last));
+        }
+        Ok(made)
+    }
+
+    #[inline]
+    fn field(&mut self, field: &Field, value: Value<'_>, is_checked: bool) -> Made<'py> {
+        if is_checked {
+            self.checked(&field.check, value)
+        } else if value.is_null() {
+            Ok(field.default.bind(self.py).clone())
+        } else {
+            self.constructed(&field.construct, value)
+        }
+    }
+
+    fn constructed(&mut self, construct: &Construct, value: Value<'_>) -> Made<'py> {
+        match (construct, value.kind()) {
+            (Construct::Client, _) => Err(Refusal::Client),
+            (Construct::Raw, _) => self.raw(value),
+            (Construct::Float, Type::Int | Type::True | Type::False) => self.float(value),
+            (Construct::Model(number), Type::Object) => self.object(*number, value, false),
+            // An array in a model's place becomes an array of models.
+            (Construct::Model(_), Type::Array) => Err(Refusal::Client),
+            (Construct::List(item), Type::Array) => self.list(value, |this, value| this.constructed(item, value)),
+            (Construct::Optional(check, construct), _) => match self.checked(check, value) {
+                Err(Refusal::Invalid) => self.constructed(construct, value),
+                made => made,
+            },
+            _ => self.raw(value),
+        }
+    }
+
+    fn checked(&mut self, check: &Check, value: Value<'_>) -> Made<'py> {
+        let kind = value.kind();
+        match (check, kind) {
+            (Check::Client, _) => Err(Refusal::Client),
+            (Check::Any, _) | (Check::Int, Type::Int) | (Check::Float, Type::Float) => self.raw(value),
+            (Check::Bool, Type::True | Type::False) => self.raw(value),
+            (Check::Nullable(_), Type::Null) => Ok(self.py.None().into_bound(self.py)),
+            (Check::Nullable(check), _) => self.checked(check, value),
+            // Lone surrogates are not valid.
+            (Check::Text, Type::String) if value.is_escaped() && str::from_utf8(&value.bytes()).is_err() => {
+                Err(Refusal::Client)
+            }
+            (Check::Text, Type::String) => self.raw(value),
+            (Check::Literal(texts), Type::String) => {
+                let bytes = value.bytes();
+                if texts.iter().any(|text| **text == *bytes) { self.raw(value) } else { Err(Refusal::Invalid) }
+            }
+            (Check::Float, Type::Int) => self.float(value),
+            (Check::Model(number), Type::Object) => self.object(*number, value, true),
+            (Check::List(item), Type::Array) => self.list(value, |this, value| this.checked(item, value)),
+            // A validation that is not strict makes one of the other.
+            (
+                Check::Int | Check::Float | Check::Bool,
+                Type::Int
+                | Type::Float
+                | Type::String
+                | Type::True
+                | Type::False
+                | Type::NaN
+                | Type::Infinity
+                | Type::NegInfinity,
+            ) => Err(Refusal::Client),
+            _ => Err(Refusal::Invalid),
+        }
+    }
+
+    fn list(&mut self, value: Value<'_>, mut make: impl FnMut(&mut Self, Value<'_>) -> Made<'py>) -> Made<'py> {
+        let mut items = value.items();
+        let mut refusal = None;
+        let list = match (items.next(), items.next()) {
+            (Some(only), None) => return Ok(PyList::new(self.py, [make(self, only)?])?.into_any()),
+            (first, second) => {
+                let list = PyList::empty(self.py);
+                for item in first.into_iter().chain(second).chain(items) {
+                    match make(self, item) {
+                        Ok(item) => list.append(item)?,
+                        Err(Refusal::Client) if refusal.is_none() => refusal = Some(Refusal::Client),
+                        Err(Refusal::Client) => {}
+                        Err(Refusal::Invalid) => refusal = Some(Refusal::Invalid),
+                        Err(error) => return Err(error),
+                    }
+                }
+                list
+            }
+        };
+        refusal.map_or_else(|| Ok(list.into_any()), Err)
+    }
+
+    #[inline]
+    fn raw(&self, value: Value<'_>) -> Made<'py> {
+        match value.kind() {
+            Type::String => Ok(token(self.py, value)?.into_any()),
+            _ => Ok(to_python(self.py, value)?),
+        }
+    }
+
+    /// A float of an integer, if it is one exactly.
+    fn float(&self, value: Value<'_>) -> Made<'py> {
+        const EXACT: i64 = 1 << 53;
+        match (value.kind(), value.integer()) {
+            (Type::Int, Some(integer)) if (-EXACT..=EXACT).contains(&integer) => {
+                Ok(PyFloat::new(self.py, integer as f64).into_any())
+            }
+            _ => Err(Refusal::Client),
+        }
+    }
+}
