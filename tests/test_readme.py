@@ -28,7 +28,7 @@ def printed() -> list[str]:
 
 
 def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
-    iterate, batches, columns, arrow, costs, push, damage = printed
+    iterate, batches, columns, arrow, costs, push, client, damage = printed
     assert re.fullmatch(r"[1-9]\d* \[[\d ]+\] \[.*\] \S+\n", batches)
     assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
     assert "streams reported usage" in columns
@@ -36,6 +36,7 @@ def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
     assert "streams priced by tests/prices.json; not priced:" in costs
     assert arrow == ""
     assert push == "Hi\n"
+    assert client == ""
     chunks, *damages = damage.splitlines()
     assert re.fullmatch(r"\d+ chunks; [1-9]\d* damages", chunks)
     assert damages

@@ -1,0 +1,243 @@
+"""Accelerated clients of openai give what plain ones give: openai itself is the oracle."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openai")
+
+from edges import CALL, DATA, EDGES, FIELDS, FRAMING, chunk
+from hosts import assert_same_outcome, async_outcome, cuts, outcome, response
+from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
+from openai.types.chat import ChatCompletionChunk
+
+from chunkwire.adapters.openai import accelerate
+from chunkwire.adapters.openai._stream import AsyncChunkStream, ChunkStream
+from support import recorded
+
+KEYS = {"api_key": "none", "base_url": "http://server/v1"}
+
+
+@pytest.fixture(params=["native", "simdjson"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which engine decodes: adapters take the one that the environment names."""
+    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
+        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
+    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def plain() -> OpenAI:
+    return OpenAI(**KEYS)
+
+
+@pytest.fixture(scope="module")
+def plain_async() -> AsyncOpenAI:
+    return AsyncOpenAI(**KEYS)
+
+
+@pytest.fixture
+def fast(engine: str) -> OpenAI:
+    return accelerate(OpenAI(**KEYS))
+
+
+@pytest.fixture
+def fast_async(engine: str) -> AsyncOpenAI:
+    return accelerate(AsyncOpenAI(**KEYS))
+
+
+def theirs(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Stream[ChatCompletionChunk]:
+    return Stream(cast_to=ChatCompletionChunk, response=response(pieces, error), client=client)
+
+
+def ours(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Stream[ChatCompletionChunk]:
+    return ChunkStream(cast_to=ChatCompletionChunk, response=response(pieces, error), client=client)
+
+
+def theirs_async(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Any:
+    return AsyncStream(cast_to=ChatCompletionChunk, response=response(pieces, error), client=client)
+
+
+def ours_async(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Any:
+    return AsyncChunkStream(cast_to=ChatCompletionChunk, response=response(pieces, error), client=client)
+
+
+def ways(data: bytes) -> Iterator[list[bytes]]:
+    """A stream in several pieces: whole, in events, in bytes or in parts that suit nothing."""
+    yield [data]
+    yield data.replace(b"\n\n", b"\n\n|").split(b"|") if b"|" not in data else [data]
+    size = 1 if len(data) < 2000 else 113
+    yield cuts(data, range(size, len(data), size))
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges(name: str, plain: OpenAI, fast: OpenAI) -> None:
+    data = EDGES[name]
+    expected = outcome(theirs(plain, [data]))
+    for pieces in ways(data):
+        assert_same_outcome(outcome(ours(fast, pieces)), expected)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges_async(name: str, plain_async: AsyncOpenAI, fast_async: AsyncOpenAI) -> None:
+    data = EDGES[name]
+    expected = async_outcome(lambda: theirs_async(plain_async, [data]))
+    for pieces in ways(data):
+        assert_same_outcome(async_outcome(lambda pieces=pieces: ours_async(fast_async, pieces)), expected)  # type: ignore[misc]
+
+
+def test_the_table_is_long_enough() -> None:
+    assert min(len(FRAMING), len(DATA), len(FIELDS)) > 30
+    assert len(EDGES) == len(FRAMING) + len(DATA) + len(FIELDS)
+
+
+@pytest.mark.parametrize("name", FRAMING)
+def test_every_cut(name: str, plain: OpenAI, fast: OpenAI) -> None:
+    """Framing does not depend on where reads end."""
+    data = FRAMING[name]
+    expected = outcome(theirs(plain, [data]))
+    for at in range(1, len(data)):
+        found = outcome(ours(fast, cuts(data, [at])))
+        assert (found[0], type(found[1]), found[2]) == (expected[0], type(expected[1]), expected[2]), at
+
+
+_expected: dict[Path, Any] = {}
+
+
+@pytest.mark.skipif(not recorded(), reason="CHUNKWIRE_STREAMS names no recorded streams")
+@pytest.mark.parametrize("path", recorded(), ids=lambda path: path.stem)
+def test_recorded(path: Path, plain: OpenAI, fast: OpenAI) -> None:
+    data = path.read_bytes()
+    if path not in _expected:
+        _expected[path] = outcome(theirs(plain, [data]))
+    size = 61 if len(data) < 10_000 else 1400
+    assert_same_outcome(outcome(ours(fast, cuts(data, range(size, len(data), size)))), _expected[path])
+
+
+# --- Whatever a server may send ------------------------------------------------------------------------------------
+
+RICH: dict[str, Any] = chunk(
+    choices=[
+        {
+            "index": 0,
+            "delta": {"role": "assistant", "content": "a", "tool_calls": [CALL, {**CALL, "index": 1}]},
+            "finish_reason": "stop",
+            "logprobs": {"content": [{"token": "a", "logprob": -1.5, "bytes": [97], "top_logprobs": []}]},
+        },
+        {"index": 1, "delta": {"function_call": {"name": "f", "arguments": ""}, "audio": {"id": "x", "expires_at": 1}}},
+    ],
+    service_tier="default",
+    system_fingerprint=None,
+    usage={
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "total_tokens": 3,
+        "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": None},
+        "prompt_tokens_details": {"cached_tokens": 0},
+    },
+)
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    5,
+    -1.0,
+    1e300,
+    2**70,
+    "",
+    "x",
+    "5",
+    "1.0",
+    "stop",
+    "\ud800",
+    [],
+    {},
+    ["x"],
+    [1],
+]
+VALUES += [[{}], {"a": 1}, {"index": "1"}, [{"index": 1.0}], {"content": []}, {"name": 5}, [None], "true", float("nan")]
+KEYS_OF_ALL = ["id", "index", "delta", "content", "usage", "choices", "created", "_x", "extra", "bytes", "name", "type"]
+
+
+def mutated(random: Random) -> dict[str, Any]:
+    """A rich chunk of which a few parts were changed, dropped, added or moved."""
+    doc = json.loads(json.dumps(RICH))
+    for _ in range(random.randint(1, 4)):
+        at: Any = doc
+        while True:
+            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+            if not keys:
+                break
+            key = random.choice(keys)
+            if isinstance(at[key], (dict, list)) and random.random() < 0.75:
+                at = at[key]
+                continue
+            change = random.random()
+            if change < 0.5:
+                at[key] = copy.deepcopy(random.choice(VALUES))
+            elif change < 0.75:
+                del at[key]
+            elif isinstance(at, dict):
+                at[random.choice(KEYS_OF_ALL)] = copy.deepcopy(random.choice(VALUES))
+                at[key] = at.pop(key)  # and the last one now
+            break
+    return doc
+
+
+def test_mutated_chunks(plain: OpenAI, fast: OpenAI) -> None:
+    """Each alone, and behind others, whose shape it may nearly have."""
+    random = Random(7)
+    docs = [mutated(random) for _ in range(400)]
+    for start in range(0, len(docs), 8):
+        events = [json.dumps(doc, ensure_ascii=random.random() < 0.5) for doc in docs[start : start + 8]]
+        data = b"".join(b"data: %b\n\n" % one.encode("utf-8", "replace") for one in events)
+        if b'"error"' not in data:
+            assert_same_outcome(outcome(ours(fast, [data * 2])), outcome(theirs(plain, [data * 2])))
+
+
+LINES = [b"data: {}", b'data: {"id": "x"}', b"data", b"data:", b": c", b":", b"id: 1", b"id", b"id: \0", b"event: e"]
+LINES += [
+    b"event: thread.x",
+    b"retry: 1",
+    b"x: y",
+    b"\xff",
+    b": \xff",
+    b"\xef\xbb\xbfdata: {}",
+    b" data: {}",
+    b"data: [",
+    b"]",
+]
+LINES += [
+    b"",
+    b"",
+    b"",
+    b"",
+    b'data: {"choices": []}',
+    b"data: [DONE]",
+    b"data : {}",
+    b"eventx: 1",
+    b"ida: 1",
+    b"data:[]",
+]
+
+
+def test_random_lines(plain: OpenAI, fast: OpenAI) -> None:
+    """In any order, with any ends, cut anywhere."""
+    random = Random(7)
+    for _ in range(600):
+        lines = [
+            random.choice(LINES) + random.choice([b"\n", b"\n", b"\r", b"\r\n"]) for _ in range(random.randint(1, 14))
+        ]
+        data = b"".join(lines)[: None if random.random() < 0.7 else -1]
+        places = sorted(random.sample(range(len(data) + 1), min(len(data), random.randint(0, 6))))
+        assert_same_outcome(outcome(ours(fast, cuts(data, places))), outcome(theirs(plain, [data])))
