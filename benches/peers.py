@@ -16,10 +16,13 @@ import httpx_sse
 import msgspec
 import openai
 import orjson
+import pydantic
 import simdjson
 from openai.types.chat import ChatCompletionChunk
 
 import chunkwire
+from chunkwire.adapters.openai import accelerate
+from chunkwire.adapters.openai._stream import ChunkStream
 from log import Counted, Log, Peer, Reads
 from model import Chunk, UsageOnly
 
@@ -33,6 +36,8 @@ decode_chunk = msgspec.json.Decoder(Chunk).decode
 decode_usage = msgspec.json.Decoder(UsageOnly).decode
 simdjson_parser = simdjson.Parser()
 client = openai.OpenAI(api_key="none")
+accelerated = accelerate(openai.OpenAI(api_key="none"))
+lazy = accelerate(openai.OpenAI(api_key="none"), objects="chunkwire")
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------
@@ -175,11 +180,10 @@ def httpx_sse_live(log: Log) -> Counted:
     return _httpx_sse(log.live_responses)
 
 
-def _openai(responses: list[list[bytes]]) -> Counted:
+def _openai(responses: list[list[bytes]], kind: Any = openai.Stream, client: Any = client) -> Counted:
     chunks = content = tokens = 0
     for blocks in responses:
-        response: Any = _response(blocks)
-        for chunk in openai.Stream(cast_to=ChatCompletionChunk, response=response, client=client):
+        for chunk in kind(cast_to=ChatCompletionChunk, response=_response(blocks), client=client):
             chunks += 1
             if chunk.choices:
                 delta: Any = getattr(chunk.choices[0], "delta", None)
@@ -201,6 +205,37 @@ def openai_stream(log: Log) -> Counted:
 def openai_live(log: Log) -> Counted:
     """The same with one event a block."""
     return _openai(log.live_responses)
+
+
+class ValidatingStream(openai.Stream[ChatCompletionChunk]):
+    """What can be done in Python: pydantic reads the JSON, and openai builds what is not valid."""
+
+    def __stream__(self) -> Iterator[ChatCompletionChunk]:
+        try:
+            for event in self._iter_events():
+                if event.data.startswith("[DONE]"):
+                    break
+                try:
+                    yield ChatCompletionChunk.model_validate_json(event.data)
+                except pydantic.ValidationError:
+                    yield ChatCompletionChunk.construct(**event.json())
+        finally:
+            self.response.close()
+
+
+def validating_live(log: Log) -> Counted:
+    """openai's stream with that change."""
+    return _openai(log.live_responses, ValidatingStream)
+
+
+def accelerated_live(log: Log) -> Counted:
+    """An accelerated client, which gives openai's own objects."""
+    return _openai(log.live_responses, ChunkStream, accelerated)
+
+
+def lazy_live(log: Log) -> Counted:
+    """An accelerated client, which gives chunkwire's."""
+    return _openai(log.live_responses, ChunkStream, lazy)
 
 
 Engine = Literal["native", "simdjson"]
@@ -557,6 +592,9 @@ DECODE = [
 LIVE = [
     Peer("httpx-sse + json", FULL, httpx_sse_live, slow=True),
     Peer("openai Stream", FULL, openai_live, slow=True),
+    Peer("openai Stream + model_validate_json", FULL, validating_live, slow=True),
+    Peer("openai Stream, accelerated", FULL, accelerated_live, slow=True),
+    Peer("openai Stream, accelerated, chunkwire objects", FULL, lazy_live, slow=True),
     *(_live_row(engine, mark) for engine, mark in _engines()),
 ]
 

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, final
 
-from chunkwire import _engine, _progress
+from chunkwire import _engine, _progress, _responses
 from chunkwire._model import Chunk, Event
 from chunkwire._sources import Source, check_format, resolve
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from chunkwire._responses import AsyncResponse, Response
 
 __all__ = ["AsyncChunks", "Chunks", "Contents", "Decoder", "Events", "adecode", "contents", "decode", "events"]
 
@@ -28,7 +30,7 @@ _READ_BYTES = 1 << 16
 OnError: TypeAlias = Literal["raise", "skip"]
 Format: TypeAlias = Literal["auto", "sse"]
 Engine: TypeAlias = Literal["auto", "native", "simdjson"]
-OneSource: TypeAlias = "str | PathLike[str] | Buffer | BinaryIO | Iterable[Buffer]"
+OneSource: TypeAlias = "str | PathLike[str] | Buffer | BinaryIO | Iterable[Buffer] | Response"
 
 
 class Chunks(Protocol):
@@ -85,8 +87,10 @@ def decode(
 
     Parameters
     ----------
-    source : path, bytes-like, binary file or iterable of bytes
-        A str or PathLike is the path of a file: plain, gzip or zstd, told by its first bytes.
+    source : path, bytes-like, binary file, iterable of bytes or response
+        A str or PathLike is the path of a file: plain, gzip or zstd, told by its first bytes. A response of httpx,
+        httpx2, requests or urllib3 is read as it comes, and closed when nobody iterates any more; its client undoes the
+        content's encoding, and raises its own exceptions behind the chunks that had come.
     on_error : "raise" or "skip"
         With "raise", damage raises `DecodeError` and a server's error `StreamError`, each in its place between the
         chunks; ``next()`` goes on after it. With "skip" they are only counted.
@@ -206,7 +210,7 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
 
 
 def adecode(
-    source: AsyncIterable[Buffer] | OneSource,
+    source: AsyncIterable[Buffer] | AsyncResponse | OneSource,
     *,
     on_error: OnError = "raise",
     strict: bool = False,
@@ -216,8 +220,8 @@ def adecode(
 ) -> AsyncChunks:
     """The chunks of an asynchronous source, for ``async for``. (The options are those of `decode`.)
 
-    ``source`` is an asynchronous iterable of bytes or a file whose ``read`` is a coroutine (`asyncio.StreamReader`).
-    Whatever `decode` takes will also do, but reading it blocks the loop.
+    ``source`` is an asynchronous iterable of bytes, a response of httpx, httpx2 or aiohttp, or a file whose ``read`` is
+    a coroutine (`asyncio.StreamReader`). Whatever `decode` takes will also do, but reading it blocks the loop.
     """
     check_format(format)
     blocks = _blocks(source)
@@ -319,6 +323,8 @@ class _AsyncFile:
 
 def _blocks(source: Any) -> AsyncIterator[Any] | None:
     """The blocks of an asynchronous source; None if it is none."""
+    if (response := _responses.async_blocks(source)) is not None:
+        return response
     # Asynchronous files iterate over lines, which for some have a greatest length. So they are read.
     if inspect.iscoroutinefunction(getattr(source, "read", None)):
         return _AsyncFile(source)

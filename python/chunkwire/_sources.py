@@ -16,6 +16,8 @@ from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any
 
+from chunkwire import _responses
+
 __all__ = ["SUFFIXES", "Found", "Source", "check_format", "counted", "find", "resolve", "size_of"]
 
 #: The files of a folder that are read. A path that is named, or matched by a glob, is read whatever its suffix.
@@ -30,6 +32,7 @@ _BLOCK_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 
 _A_SOURCE_IS = "a source is a path, bytes, a binary file object or an iterable of bytes"
+_HINT = "; use chunkwire.adecode()"
 
 
 def check_format(format: str) -> None:
@@ -64,6 +67,10 @@ def resolve(source: Any) -> Source:
         pass
     else:
         return Source(_blocks_of_buffer(source), None, "<bytes>")
+    if _responses.is_asynchronous(source):
+        raise TypeError(f"{_A_SOURCE_IS}, not {type(source).__name__}{_HINT}")
+    if (blocks := _responses.blocks(source)) is not None:
+        return Source(blocks, None, "<response>")
     if hasattr(source, "read"):
         if isinstance(source, io.TextIOBase):
             raise TypeError("a file that is open for text gives no bytes: open it with mode 'rb'")
@@ -74,7 +81,7 @@ def resolve(source: Any) -> Source:
         if isinstance(source, (list, tuple)) and any(_is_path(item) for item in source):
             raise TypeError(f"{_A_SOURCE_IS}; a list of paths belongs to chunkwire.usage()")
         return Source(iter(source), None, "<stream>")
-    hint = "; use chunkwire.adecode()" if hasattr(source, "__aiter__") else ""
+    hint = _HINT if hasattr(source, "__aiter__") else ""
     raise TypeError(f"{_A_SOURCE_IS}, not {type(source).__name__}{hint}")
 
 
@@ -194,7 +201,8 @@ def find(sources: Any) -> Found:
     """
     found = Found()
     if not isinstance(sources, (list, tuple)):
-        if _is_path(sources) or _is_bytes(sources) or hasattr(sources, "read") or not isinstance(sources, Iterable):
+        is_file = hasattr(sources, "read") or hasattr(sources, "iter_content")  # or a response
+        if _is_path(sources) or _is_bytes(sources) or is_file or not isinstance(sources, Iterable):
             found.many = False
             _find_one(sources, found)
             return found
