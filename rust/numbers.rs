@@ -90,7 +90,7 @@ impl Numbers {
             }
             let known = &mut self.known[self.last];
             Likeness::set(&mut known.likeness, shaped);
-            known.row = self.tracker.row();
+            known.row = self.tracker.last_row();
             known.has_id = has_id;
             known.alike = alike;
             self.count();
@@ -105,7 +105,7 @@ impl Numbers {
         self.found += 1;
         if self.found == REMEMBERED {
             self.found = 0;
-            self.tracker.forget();
+            self.tracker.forget(|_| false);
             self.known.clear();
         }
     }

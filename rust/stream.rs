@@ -4,13 +4,18 @@
 //! finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from
 //! it, is said at [`Tracker::row_of`].
 
+mod early;
+mod forget;
 mod measured;
+mod numbered;
+mod row;
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 pub use measured::Measured;
+pub use row::{Row, Status};
 
 use crate::chunk::{Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Found, Shaped, Sink};
@@ -58,159 +63,6 @@ impl Categories {
     #[must_use]
     pub fn text(&self, code: i32) -> Option<&[u8]> {
         usize::try_from(code).ok().and_then(|code| self.texts.get(code)).map(AsRef::as_ref)
-    }
-}
-
-/// How a stream went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It ended with `[DONE]`.
-    Complete,
-    /// Every choice finished, but no `[DONE]` came.
-    NoDone,
-    /// It broke off.
-    Truncated,
-    /// The server sent an error.
-    Error,
-    /// `[DONE]` and nothing else.
-    Empty,
-    /// Events of it were lost to damage.
-    Malformed,
-}
-
-impl Status {
-    /// The public name, e.g. `no_done`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::NoDone => "no_done",
-            Self::Truncated => "truncated",
-            Self::Error => "error",
-            Self::Empty => "empty",
-            Self::Malformed => "malformed",
-        }
-    }
-}
-
-/// What is known of a stream.
-pub struct Row {
-    /// Its first id that is not empty.
-    pub id: Option<Box<[u8]>>,
-    /// Its first model that is not empty, as code in [`Streams::models`].
-    pub model: i32,
-    /// Its first creation time that is not zero, in Unix seconds; else 0.
-    pub created: i64,
-    /// How many chunks it has.
-    pub chunks: u64,
-    /// Where its first event stands in the source.
-    pub offset: u64,
-    /// The last finish reason of its choice with the smallest index, as code in [`Streams::finish_reasons`].
-    pub finish_reason: i32,
-    /// The last usage object, as sent, and the event that carried it.
-    pub usage: Option<(Vec<u8>, Place)>,
-    /// The last cost that was sent outside a usage object; NaN if none was.
-    pub cost: f64,
-    /// The last times that were sent outside a usage object.
-    pub times: Times,
-    /// How much text it has, if that was [measured](Measured).
-    pub written: Written,
-    finish_index: u64,
-    /// Choice indexes seen, and finished, as bits; 63 stands for all that are larger.
-    seen: u64,
-    finished: u64,
-    last_seq: u64,
-    usage_seq: u64,
-    open: bool,
-    done: bool,
-    error: bool,
-    malformed: bool,
-    truncated: bool,
-    parent: Option<usize>,
-    /// See [`Tracker::number`].
-    number: u64,
-}
-
-impl Row {
-    fn new(offset: u64, seq: u64) -> Self {
-        Self {
-            id: None,
-            model: -1,
-            created: 0,
-            chunks: 0,
-            offset,
-            finish_reason: -1,
-            usage: None,
-            cost: f64::NAN,
-            times: Times::default(),
-            written: Written::default(),
-            finish_index: u64::MAX,
-            seen: 0,
-            finished: 0,
-            last_seq: seq,
-            usage_seq: 0,
-            open: true,
-            done: false,
-            error: false,
-            malformed: false,
-            truncated: false,
-            parent: None,
-            number: 0,
-        }
-    }
-
-    fn has_finished(&self) -> bool {
-        self.finished != 0 && self.seen & !self.finished == 0
-    }
-
-    /// How the stream went.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        if self.error {
-            Status::Error
-        } else if self.malformed {
-            Status::Malformed
-        } else if self.truncated {
-            Status::Truncated
-        } else if self.done && self.chunks == 0 {
-            Status::Empty
-        } else if self.done {
-            Status::Complete
-        } else if self.has_finished() {
-            Status::NoDone
-        } else {
-            Status::Truncated
-        }
-    }
-
-    /// Takes over what a later part of the same stream, under another id, brought.
-    fn absorb(&mut self, later: Self) {
-        self.chunks += later.chunks;
-        if self.model < 0 {
-            self.model = later.model;
-        }
-        if self.created == 0 {
-            self.created = later.created;
-        }
-        if later.finish_reason >= 0 && later.finish_index <= self.finish_index {
-            self.finish_index = later.finish_index;
-            self.finish_reason = later.finish_reason;
-        }
-        if later.usage.is_some() && (self.usage.is_none() || later.usage_seq > self.usage_seq) {
-            self.usage_seq = later.usage_seq;
-            self.usage = later.usage;
-        }
-        if !later.cost.is_nan() {
-            self.cost = later.cost;
-        }
-        self.times = later.times.or(self.times);
-        self.written += later.written;
-        self.seen |= later.seen;
-        self.finished |= later.finished;
-        self.done |= later.done;
-        self.error |= later.error;
-        self.malformed |= later.malformed;
-        self.truncated |= later.truncated;
     }
 }
 
@@ -333,6 +185,8 @@ pub struct Tracker {
     begun: u64,
     /// Rows are not asked for, so what chunks report is left where it is.
     numbers_only: bool,
+    /// Rows that may have become final, where that is asked for.
+    news: Option<Vec<usize>>,
 }
 
 impl Tracker {
@@ -364,98 +218,10 @@ impl Tracker {
         }
     }
 
-    /// A tracker that is asked for numbers, and never for rows.
-    #[must_use]
-    pub fn for_numbers() -> Self {
-        Self { numbers_only: true, ..Self::default() }
-    }
-
-    /// The row of the last chunk, until [`forget`](Self::forget) gives rows other places.
-    #[must_use]
-    pub fn row(&self) -> usize {
-        self.last_row
-    }
-
-    /// Takes a chunk that is like one that went to this row, if it goes there again for sure: always straight behind
-    /// another chunk of the row, and anywhere if it has an id. Otherwise it is not taken.
-    #[inline]
-    pub fn goes_on(&mut self, row: usize, has_id: bool) -> bool {
-        let goes_on = self.current == Some(row) || (has_id && self.rows[row].open && !self.children.contains_key(&row));
-        if goes_on {
-            self.last = None;
-            self.last_row = row;
-            self.current = Some(row);
-            self.repeat(row, 1);
-        }
-        goes_on
-    }
-
     /// Takes a chunk that matched a shape.
     pub fn take_shaped(&mut self, shaped: &Shaped<'_>) {
         self.last = None;
         self.last_row = self.take_plain(shaped).unwrap_or_else(|| self.take(shaped.doc(), shaped.place));
-    }
-
-    /// The number of the stream that the last chunk belongs to, as far as can be told now: how many began before it. Only a
-    /// tracker [for numbers](Self::for_numbers) can be asked.
-    ///
-    /// A part under another id counts to the stream that it continues; where it turns out to be a stream of its own, it
-    /// gets the next number from there on. Where none does, the numbers are those of the rows.
-    #[inline]
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.rows[self.last_row].number
-    }
-
-    /// Forgets the rows that can get no more chunks.
-    pub fn forget(&mut self) {
-        if self.rows.is_empty() {
-            return;
-        }
-        let mut places: Vec<Option<usize>> = vec![None; self.rows.len()];
-        // The next row up that stays. What is between can no longer turn out to be another stream, but for a part of a row
-        // that may still come again.
-        let mut parents: Vec<Option<usize>> = Vec::with_capacity(self.rows.len());
-        let mut left: Vec<Row> = Vec::new();
-        for (number, mut row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
-            let parent = row.parent.and_then(|parent| places[parent].or(parents[parent]));
-            parents.push(parent);
-            let continues_an_open_row = parent.is_some_and(|parent| left[parent].open);
-            if row.open || continues_an_open_row || self.ended == Some(number) || self.last_row == number {
-                places[number] = Some(left.len());
-                row.parent = parent;
-                left.push(row);
-            }
-        }
-        let place = |row: usize| places[row].unwrap_or_default();
-        self.open.iter_mut().chain(&mut self.open_rows).for_each(|row| *row = place(*row));
-        self.current = self.current.map(place);
-        self.ended = self.ended.map(place);
-        self.last_row = place(self.last_row);
-        self.children.clear();
-        for (number, row) in left.iter().enumerate() {
-            if let Some(parent) = row.parent {
-                self.children.entry(parent).or_default().push(number);
-            }
-        }
-        self.rows = left;
-        self.models = Categories::default();
-        self.finish_reasons = Categories::default();
-        self.damages.clear();
-    }
-
-    /// A part turned out to be a stream of its own, with the parts that continue it; those begin behind it.
-    fn renumber(&mut self, part: usize) {
-        let mut parts = vec![part];
-        for row in part + 1..self.rows.len() {
-            if self.rows[row].parent.is_some_and(|parent| parts.contains(&parent)) {
-                parts.push(row);
-            }
-        }
-        for part in parts {
-            self.rows[part].number = self.begun;
-        }
-        self.begun += 1;
     }
 
     fn begin(&mut self, offset: u64) -> usize {
@@ -488,10 +254,10 @@ impl Tracker {
         {
             entry.remove();
         }
-        self.children.remove(&row);
         if self.current == Some(row) {
             self.current = None;
         }
+        self.tell(row);
     }
 
     /// The open row with this id.
@@ -612,6 +378,7 @@ impl Tracker {
                 if self.numbers_only {
                     self.renumber(part);
                 }
+                self.tell(part);
             }
             return row;
         }
@@ -772,7 +539,9 @@ impl Sink for Tracker {
         if let Some(row) = self.row_to_end() {
             self.rows[row].done = true;
             self.close(row);
-            self.ended = Some(row);
+            if let Some(before) = self.ended.replace(row) {
+                self.tell(before);
+            }
         } else if self.rows.is_empty() {
             let row = self.begin(place.offset);
             self.rows[row].done = true;

@@ -21,7 +21,7 @@ struct Asked {
 impl Asked {
     fn told(&mut self) {
         if self.forgets {
-            self.tracker.forget();
+            self.tracker.forget(|_| false);
         }
     }
 }
@@ -152,7 +152,7 @@ fn what_is_silent_for_long_stays_where_it_was() {
 #[test]
 fn forgetting_nothing_is_fine() {
     let mut tracker = Tracker::default();
-    tracker.forget();
+    tracker.forget(|_| false);
     assert!(tracker.finish().rows.is_empty());
 }
 
