@@ -12,10 +12,10 @@
 //! `live` decodes what is plain for clients that have a parser of their own; `reported` reads what servers say of cost
 //! and times, and `written` measures what models wrote, for `stream` and `usage`; `scan` takes a file that whole way with
 //! several threads; `numbers` says of each chunk of a batch which stream it belongs to, and `columns` makes columns of
-//! records. Words: an *event* is what a blank line ends; a *chunk* is an event's data that is a
-//! `chat.completion.chunk`; a *stream* is all chunks of
-//! one response; a *record* is where a chunk's parts stand in a *batch*; *damage* is what is wrong in a source, with
-//! its place. `error` holds the vocabulary of damage; `python` binds it all to Python.
+//! records; `message` folds streams into whole messages. Words: an *event* is what a blank line ends; a *chunk* is an
+//! event's data that is a `chat.completion.chunk`; a *stream* is all chunks of one response; a *record* is where a
+//! chunk's parts stand in a *batch*; *damage* is what is wrong in a source, with its place. `error` holds the vocabulary
+//! of damage; `python` binds it all to Python.
 //!
 //! ```
 //! use chunkwire::decoder::{Decoder, Options};
@@ -37,6 +37,7 @@ pub mod decoder;
 pub mod error;
 pub mod event;
 pub mod live;
+pub mod message;
 pub mod numbers;
 pub mod record;
 pub mod reported;

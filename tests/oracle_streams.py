@@ -72,6 +72,8 @@ class Row:
     malformed: bool = False
     truncated: bool = False
     parent: Row | None = None
+    own: int = 0  # number of the item since which it is no part of another, if it was
+    final: float = math.inf  # number of the item since which it can get no more chunks
 
     @property
     def finished(self) -> bool:
@@ -130,7 +132,7 @@ class Collector:
         opened = [row for row in self.rows if row.open]
         if len(opened) > MAX_OPEN:
             for silent in sorted(opened, key=lambda row: row.last)[: MAX_OPEN // 2]:
-                silent.open = False
+                silent.open, silent.final = False, self.number
         return row
 
     def current_open(self) -> Row | None:
@@ -150,7 +152,7 @@ class Collector:
             if row.open and row.id == name:
                 for child in self.rows:
                     if child.parent is row:
-                        child.parent = None  # two streams after all
+                        child.parent, child.own = None, self.number  # two streams after all
                 return row
         if self.ended and self.ended.id == name and nothing:
             return self.ended
@@ -187,6 +189,8 @@ class Collector:
         else:
             return
         target.done, target.open = True, False
+        if self.ended:
+            self.ended.final = self.number  # until now usage could still come behind its [DONE]
         self.ended = target
         if target is self.current:
             self.current = None
@@ -208,7 +212,7 @@ class Collector:
 
 
 def collected(result: Result) -> list[Row]:
-    """The streams of a source, each with its chunks."""
+    """The streams of a source, in the order in which they began, each with its chunks."""
     collector = Collector()
     for item in result.items:
         if item.what != "keepalive":
@@ -218,6 +222,7 @@ def collected(result: Result) -> list[Row]:
     for row in reversed(rows):  # a part that never turned out to be a stream of its own
         if row.parent:
             row.parent.chunks = sorted(row.parent.chunks + row.chunks, key=lambda pair: pair[0])
+            row.parent.final = max(row.parent.final, row.final)
             for flag in ("done", "errored", "malformed", "truncated"):
                 setattr(row.parent, flag, getattr(row.parent, flag) or getattr(row, flag))
     rows = [row for row in rows if row.parent is None]

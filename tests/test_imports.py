@@ -32,6 +32,7 @@ ENGINE = {
     "_sse",
     "_json",
     "_streams",
+    "_messages",
     "_reported",
     "_written",
     "_views",

@@ -23,6 +23,11 @@ Token counts, one row for each stream, out of one source or of many (folders and
     polars.DataFrame(usage), duckdb.sql("from usage"), pyarrow.table(usage)     # Arrow data, not copied
     chunkwire.scan("logs/").filter(...)          # a polars LazyFrame
 
+Whole messages, the deltas of each stream folded into one completion::
+
+    for completion in chunkwire.completions("log.sse"):
+        print(completion.choices[0].message.content, completion.usage)
+
 Any server-sent events, not only chunks: `events`.
 
 What is damaged raises `DecodeError`, and what the server reports as an error raises `StreamError`; decoding can go on
@@ -32,6 +37,7 @@ after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `
 from typing import Any
 
 from chunkwire._batches import ChunkBatch, batches
+from chunkwire._completions import Audio, Completion, CompletionChoice, Message, completions
 from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._model import (
@@ -53,10 +59,13 @@ from chunkwire._summary import Summary
 from chunkwire._table import UsageTable, usage
 
 __all__ = [
+    "Audio",
     "Choice",
     "Chunk",
     "ChunkBatch",
     "ChunkwireError",
+    "Completion",
+    "CompletionChoice",
     "CompletionTokensDetails",
     "Damage",
     "DecodeError",
@@ -65,6 +74,7 @@ __all__ = [
     "Event",
     "FunctionCall",
     "Logprobs",
+    "Message",
     "PromptTokensDetails",
     "Stats",
     "StreamError",
@@ -75,6 +85,7 @@ __all__ = [
     "UsageTable",
     "adecode",
     "batches",
+    "completions",
     "contents",
     "decode",
     "events",

@@ -227,6 +227,28 @@ MODEL: dict[str, dict[str, str | None]] = {
         "accepted_prediction_tokens": None,
         "rejected_prediction_tokens": None,
     },
+    # Whole messages: `chunkwire._completions` brings these classes, for both engines.
+    "Completion": {
+        "id": None,
+        "object": None,
+        "created": None,
+        "model": None,
+        "system_fingerprint": None,
+        "service_tier": None,
+        "choices": "CompletionChoice",
+        "usage": "Usage",
+    },
+    "CompletionChoice": {"index": None, "message": "Message", "finish_reason": None, "logprobs": "Logprobs"},
+    "Message": {
+        "role": None,
+        "content": None,
+        "refusal": None,
+        "tool_calls": "ToolCall",
+        "function_call": "FunctionCall",
+        "audio": "Audio",
+        "annotations": None,
+    },
+    "Audio": {"id": None, "data": None, "expires_at": None, "transcript": None},
 }
 
 #: Fields outside the model that openai has: they are given as they were sent, and None where they were not.

@@ -17,6 +17,7 @@ __all__ = [
     "Chunk",
     "Chunks",
     "CompletionTokensDetails",
+    "Completions",
     "Contents",
     "Decoder",
     "Delta",
@@ -33,6 +34,7 @@ __all__ = [
     "Usage",
     "batches",
     "chunks",
+    "completions",
     "contents",
     "events",
     "export_array",
@@ -82,6 +84,12 @@ class Chunks(Iterator[Chunk]):
 @final
 class Batches(Iterator[dict[str, bytes | _Codes]]):
     def __next__(self) -> dict[str, bytes | _Codes]: ...
+    @property
+    def stats(self) -> Stats: ...
+
+@final
+class Completions(Iterator[tuple[Any, ...]]):
+    def __next__(self) -> tuple[Any, ...]: ...
     @property
     def stats(self) -> Stats: ...
 
@@ -363,6 +371,14 @@ def contents(
     max_event_bytes: int = 67108864,
     name: str | None = None,
 ) -> Contents: ...
+def completions(
+    source: str | bytes | Iterable[Buffer],
+    *,
+    on_error: _OnError = "skip",
+    strict: bool = False,
+    max_event_bytes: int = 67108864,
+    name: str | None = None,
+) -> Completions: ...
 def batches(
     source: str | bytes | Iterable[Buffer],
     *,

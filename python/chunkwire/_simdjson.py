@@ -2,7 +2,8 @@
 
 It gives what `chunkwire._native` gives, by the same names. `_blocks` brings the bytes, `_sse` finds the events in
 them, `_json` reads their data (with pysimdjson where that is right), `_views` are the objects, `_streams` sorts chunks
-into streams, `_columns` makes columns of them. What stands here says of every event what it is, and counts every byte.
+into streams, `_columns` makes columns of them, `_messages` whole messages. What stands here says of every event what it
+is, and counts every byte.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
 from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
+from chunkwire._messages import Completions
 from chunkwire._session import Models, Session
 from chunkwire._sse import Frame, Framer, decode_utf8
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
@@ -52,6 +54,7 @@ __all__ = [
     "Usage",
     "batches",
     "chunks",
+    "completions",
     "contents",
     "events",
     "restore",
@@ -78,7 +81,7 @@ _NOT_RAISED = frozenset({"invalid_utf8", "wrong_type"})
 class _Sink(Protocol):
     """Who takes what is found, in the order of the source."""
 
-    def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int, /) -> None: ...
+    def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int, /) -> object: ...
     def done(self, offset: int, /) -> None: ...
     def server_error(self, body: Any, offset: int, line: int, event: int, /) -> None: ...
     def damage(self, damage: Damage, /) -> None: ...
@@ -297,6 +300,19 @@ class _ChunkReader(_EventReader):
         self.count_damage("server_error", message, offset, line, event)
         self._sink.server_error(value, offset, line, event)
         return _ERROR
+
+
+class _MessageReader(_ChunkReader):
+    """Folds the chunks of each stream into whole messages."""
+
+    def __init__(self, queue: _Queue, strict: bool, max_event_bytes: int, source: str | None) -> None:
+        self._completions = Completions(queue)
+        super().__init__(self._completions, strict, max_event_bytes, source)
+
+    def finish(self) -> None:
+        super().finish()
+        for reason, place in self._completions.finish():
+            self.count_damage("wrong_type", reason, *place)
 
 
 class _AnyEventReader(_EventReader):
@@ -524,6 +540,19 @@ def batches(
     numbered = Numbered(queue)
     items = _Items(blocks_of(source), _ChunkReader(numbered, strict, max_event_bytes, name), queue)
     return Columns(items, numbered.streams, size)
+
+
+def completions(
+    source: Any,
+    *,
+    on_error: str = "skip",
+    strict: bool = False,
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    name: str | None = None,
+) -> _Items:
+    """The streams of a source, folded into whole messages: tuples, as the native engine gives them."""
+    queue = _queue_for(on_error, name)
+    return _Items(blocks_of(source), _MessageReader(queue, strict, max_event_bytes, name), queue)
 
 
 def events(

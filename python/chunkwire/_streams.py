@@ -28,7 +28,7 @@ from chunkwire._reported import (
 from chunkwire._stats import Damage
 from chunkwire._written import written
 
-__all__ = ["TOKEN_COLUMNS", "Tracker"]
+__all__ = ["TOKEN_COLUMNS", "Row", "Tracker", "integer"]
 
 #: At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 _MAX_OPEN = 4096
@@ -160,13 +160,15 @@ class Row:
 class Tracker:
     """Sorts the chunks of one source into streams."""
 
-    def __init__(self, *, numbers_only: bool = False, measures: bool = False) -> None:
+    def __init__(self, *, numbers_only: bool = False, measures: bool = False, early: bool = False) -> None:
         #: Rows are not asked for, so what chunks report is left where it is.
         self._numbers_only = numbers_only
         self._measures = measures
         self._rows: list[Row] = []
+        #: Rows that may have become final, where that is asked for. (Who asks keeps the rows.)
+        self.news: list[Row] | None = [] if early else None
         #: Usage that cannot be read: reason, and offset, line and number of the event.
-        self._wrong: list[tuple[str, tuple[int, int, int]]] = []
+        self.wrong: list[tuple[str, tuple[int, int, int]]] = []
         # Rows that can still get chunks: those with an id by it, and all of them.
         self._open: dict[str, Row] = {}
         self._open_rows: dict[Row, None] = {}
@@ -180,8 +182,8 @@ class Tracker:
         self._seq = 0  # running number of chunks, errors, losses and [DONE]s
         self._first_loss: int | None = None
 
-    def chunk(self, sent: dict[str, Any], _: bytes, offset: int, line: int, event: int) -> None:
-        """Takes a chunk."""
+    def chunk(self, sent: dict[str, Any], _: bytes, offset: int, line: int, event: int) -> Row:
+        """Takes a chunk, and gives its row."""
         self._seq += 1
         row = self._current
         chunk_id = sent.get("id")
@@ -196,6 +198,7 @@ class Tracker:
             self._current = row
         self._last = row
         self._add(row, sent, (offset, line, event))
+        return row
 
     def done(self, offset: int) -> None:
         """Takes a `[DONE]`."""
@@ -204,7 +207,9 @@ class Tracker:
         if row is not None:
             row.done = True
             self._close(row)
-            self._ended = row
+            before, self._ended = self._ended, row
+            if before is not None:
+                self._tell(before)
         elif not self._rows:
             row = self._begin(offset)
             row.done = True
@@ -247,7 +252,7 @@ class Tracker:
     def forget(self) -> None:
         """Forgets the rows that can get no more chunks, for who wants numbers and no rows."""
         del self._rows[:-1]
-        self._wrong.clear()
+        self.wrong.clear()
         for row in self._open_rows:
             # What is between two open rows can no longer turn out to be another stream, but for the upper one's part.
             parent = row.parent
@@ -267,11 +272,60 @@ class Tracker:
             if row.parent is not None:
                 row.parent.absorb(row)
         rows = [row for row in self._rows if row.parent is None]
-        columns = _columns(rows, self._wrong)
+        columns = _columns(rows, self.wrong)
         if self._measures:
             columns["content_deltas"] = array("q", (row.deltas for row in rows)).tobytes()
             columns["text_bytes"] = array("q", (row.text_bytes for row in rows)).tobytes()
-        return columns, self._wrong
+        return columns, self.wrong
+
+    def take_final(self) -> tuple[list[Row], list[tuple[Row, Row]]]:
+        """The streams that have become final since the last time, in the order in which they began; and which row has
+        taken in which, in the order in which their chunks came.
+
+        A row is final once it is closed and no longer the one that the last `[DONE]` ended, behind which usage may
+        come. From then on nothing parts it from the row that continues it under another id, and the two are made one.
+        A stream is final when that has been done to the last.
+        """
+        news, self.news = self.news or [], []
+        found: dict[Row, None] = {}
+        joined: list[tuple[Row, Row]] = []
+        # From the front, each row finds those that it continues taken in already.
+        for row in sorted(news, key=_offset):
+            while row.parent is not None and self._is_final(row):
+                row = row.parent
+            if self._is_final(row) and self._join_parts(row, joined):
+                found[row] = None
+        return sorted(found, key=_offset), joined
+
+    def take_left(self, rows: Iterable[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
+        """The same for the streams of these rows, which are what is left at the end of the source."""
+        found = sorted((row for row in rows if row.parent is None), key=_offset)
+        joined: list[tuple[Row, Row]] = []
+        for row in found:
+            self._join_parts(row, joined, at_end=True)
+        return found, joined
+
+    def _join_parts(self, row: Row, joined: list[tuple[Row, Row]], *, at_end: bool = False) -> bool:
+        """Takes the parts of a stream in, one after the other, as far as they are final. Are all?"""
+        while row.parts:
+            (part,) = row.parts
+            if not (at_end or self._is_final(part)):
+                return False
+            row.absorb(part)
+            row.parts, part.parts = part.parts, []
+            for other in row.parts:
+                other.parent = row
+            joined.append((row, part))
+        return True
+
+    def _is_final(self, row: Row) -> bool:
+        """Will this row get no more chunks?"""
+        return not row.is_open and row is not self._ended
+
+    def _tell(self, row: Row) -> None:
+        """Notes that a row may have become final, or a stream of its own."""
+        if self.news is not None:
+            self.news.append(row)
 
     def _begin(self, offset: int) -> Row:
         if len(self._open_rows) >= _MAX_OPEN:
@@ -279,6 +333,8 @@ class Tracker:
                 self._close(silent)
         row = Row(offset, self._seq, self._begun)
         self._begun += 1
+        if self.news is not None:
+            self._rows.clear()
         self._rows.append(row)
         self._open_rows[row] = None
         self._current = row
@@ -292,6 +348,7 @@ class Tracker:
         self._forget_waiting(row)
         if self._current is row:
             self._current = None
+        self._tell(row)
 
     def _set_id(self, row: Row, chunk_id: str) -> None:
         row.id = chunk_id
@@ -312,6 +369,7 @@ class Tracker:
             for part in row.parts:
                 part.parent = None
                 self._renumber(part)
+                self._tell(part)
             row.parts = []
             return row
         row = self._ended
@@ -399,7 +457,7 @@ class Tracker:
             return
         usage = sent.get("usage")
         if usage is not None and not isinstance(usage, dict):
-            self._wrong.append((f"usage is a JSON {kind_of(usage)}", place))
+            self.wrong.append((f"usage is a JSON {kind_of(usage)}", place))
         extra = sent.get("x_groq")
         usage = _reported(usage) or (_reported(extra.get("usage")) if isinstance(extra, dict) else None) or choice_usage
         if usage:
@@ -413,6 +471,10 @@ class Tracker:
             deltas, size = written(sent)
             row.deltas += deltas
             row.text_bytes += size
+
+
+def _offset(row: Row) -> int:
+    return row.offset
 
 
 def _has_choices(sent: dict[str, Any]) -> bool:

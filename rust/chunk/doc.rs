@@ -257,6 +257,13 @@ impl<'a> Value<'a> {
         self.doc.value(number)
     }
 
+    /// Is it, with all that is in it, the same in all events that match its template? Not where there is none.
+    #[inline]
+    #[must_use]
+    pub fn is_fixed(self) -> bool {
+        self.doc.template().is_some_and(|template| template.has_no_hole(self.number, self.size()))
+    }
+
     /// How many nodes it takes, itself and what is in it.
     #[inline]
     #[must_use]
@@ -396,6 +403,16 @@ impl<'a> Value<'a> {
     pub fn string(self) -> Option<Cow<'a, [u8]>> {
         let node = self.node();
         (node.kind() == Type::String).then(|| self.unescaped(node))
+    }
+
+    /// Appends the text of a key or string, unescaped.
+    #[inline]
+    pub fn append_to(self, out: &mut Vec<u8>) {
+        if self.is_escaped() {
+            text::unescape_onto(self.text(), out);
+        } else {
+            out.extend_from_slice(self.text());
+        }
     }
 
     /// The text of a string that is not empty.

@@ -9,18 +9,24 @@ use super::scan::plain_run;
 /// pair become one character.
 pub(crate) fn unescape(escaped: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(escaped.len());
+    unescape_onto(escaped, &mut out);
+    out
+}
+
+/// The same behind what is there.
+pub(crate) fn unescape_onto(escaped: &[u8], out: &mut Vec<u8>) {
     let mut rest = escaped;
     loop {
         // Of what ends a run, only a backslash stands inside a string.
         let (end, _) = plain_run(rest, 0);
         out.extend_from_slice(&rest[..end]);
         if end >= rest.len() {
-            return out;
+            return;
         }
         let (code, taken) = escape(&rest[end + 1..]);
         match u8::try_from(code) {
             Ok(byte) if byte.is_ascii() => out.push(byte),
-            _ => push_code(&mut out, code),
+            _ => push_code(out, code),
         }
         rest = &rest[end + 1 + taken..];
     }

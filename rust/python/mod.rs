@@ -2,13 +2,14 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries; `live` decodes for clients
-//! that have a parser of their own, whose objects `models` makes as `instance`s of their classes; `convert` and `errors`
-//! turn values and damage into Python's own.
+//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries, `completions` gives whole
+//! messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of
+//! their classes; `convert` and `errors` turn values and damage into Python's own.
 
 mod arrow;
 mod batches;
 mod block;
+mod completions;
 mod convert;
 mod errors;
 mod events;
@@ -31,6 +32,8 @@ mod _native {
     use super::arrow::{export_array, export_reader, export_schema, export_stream};
     #[pymodule_export]
     use super::batches::{Batches, batches};
+    #[pymodule_export]
+    use super::completions::{Completions, completions};
     #[pymodule_export]
     use super::events::{Event, Events};
     #[pymodule_export]

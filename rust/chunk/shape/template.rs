@@ -319,6 +319,14 @@ impl Template {
         self.places.get(number).is_some_and(|place| place & 1 == 0)
     }
 
+    /// Are so many nodes from this one on constants?
+    #[inline]
+    #[must_use]
+    pub fn has_no_hole(&self, number: usize, count: usize) -> bool {
+        let holes = |number: usize| self.places.get(number).map(|place| place / 2);
+        holes(number) == holes(number + count)
+    }
+
     /// A member of the object with this node number, if it is one of those whose fields are known: the node number of
     /// the value, or None inside for no such member.
     #[inline]
