@@ -207,7 +207,7 @@ def test_folders_and_globs(run: Run, clean: Path, tmp_path: Path) -> None:
     assert "nothing is wrong in 2 sources" in run("check", tmp_path).out
 
 
-@pytest.mark.parametrize("command", ["usage", "decode", "check"])
+@pytest.mark.parametrize("command", ["usage", "decode", "check", "text"])
 def test_what_cannot_be_read(run: Run, command: str, clean: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.sse"
     result = run(command, missing)
@@ -227,7 +227,7 @@ def test_what_cannot_be_read(run: Run, command: str, clean: Path, tmp_path: Path
     assert run(command, "").code == 2
 
 
-@pytest.mark.parametrize("command", ["usage", "decode", "check"])
+@pytest.mark.parametrize("command", ["usage", "decode", "check", "text"])
 @pytest.mark.parametrize(
     "data",
     [
@@ -253,7 +253,7 @@ def test_bad_input_is_no_traceback(run: Run, command: str, data: bytes, tmp_path
     assert result.code in ((0, 1) if command == "check" else (0,))
     assert "\x1b" not in result.out + result.err
     if command != "decode":
-        assert run(command, path, "--format", "json").code == result.code
+        assert run(command, path, "--format", "jsonl" if command == "text" else "json").code == result.code
     else:
         for line in result.lines:
             json.loads(line)
@@ -499,7 +499,7 @@ def test_versions_and_help() -> None:
     done = process("--version")
     assert done.returncode == 0
     assert done.stdout.decode().split() == ["chunkwire", chunkwire.__version__]
-    for arguments in ([], ["usage"], ["decode"], ["check"]):
+    for arguments in ([], ["usage"], ["decode"], ["text"], ["show"], ["check"]):
         done = process(*arguments, "--help", env=os.environ | {"COLUMNS": "80"})
         assert done.returncode == 0
         text = done.stdout.decode()

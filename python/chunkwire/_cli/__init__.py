@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import chunkwire
-from chunkwire._cli import _check, _decode, _usage
+from chunkwire._cli import _check, _decode, _text, _usage
 from chunkwire._cli._output import OutputError, flush, note
 from chunkwire._cli._schema import keys_text
 
@@ -27,6 +27,8 @@ examples:
   chunkwire usage logs/                         tokens by model, of a folder
   chunkwire usage logs/ --by model,day -o u.csv --format csv
   chunkwire decode log.sse --fields id,content  chunks as JSON lines
+  chunkwire text log.sse                        what was said
+  chunkwire show log.sse@1234                   one stream whole
   chunkwire check log.sse                       what is wrong, and where
 
 exit codes:
@@ -58,6 +60,27 @@ examples:
   chunkwire decode log.sse
   chunkwire decode log.sse --fields id,model,content,usage.total_tokens
   tail -c +1 -f live.sse | chunkwire decode - --fields content
+"""
+
+_TEXT = """\
+Each stream has a line with its place (PATH@OFFSET, as for `show`), its model,
+time, status and tokens, and below it what was said. What is more than text has
+its parts marked: [reasoning], [text], [refusal], [tool call]. --format jsonl
+gives one chat.completion a line, with everything that was sent. Each comes when
+its stream is over, those that broke off at the end.
+
+examples:
+  chunkwire text log.sse
+  chunkwire text logs/ --format jsonl > completions.jsonl
+"""
+
+_SHOW = """\
+The offset is that of the stream, as `usage --rows --format csv`, `check` and
+`text` print it.
+
+examples:
+  chunkwire show log.sse@1234
+  chunkwire show log.sse@1234 --format json
 """
 
 _CHECK = """\
@@ -186,13 +209,24 @@ def _parser() -> argparse.ArgumentParser:
         help="at damage: skip it and tell at the end, or stop (default: skip)",
     )  # fmt: skip
 
+    text = _command(commands, "text", _text.run, "what was said: the deltas of each stream as whole messages", _TEXT)
+    text.add_argument("--format", choices=("text", "jsonl"), default="text", help="default: text")
+
+    show = _command(commands, "show", _text.show, "one stream whole: its head, usage and message", _SHOW, paths=False)
+    show.add_argument(
+        "place", type=_text.place, metavar="PATH@OFFSET", help="a file, and where the stream begins in it"
+    )
+    show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
     check = _command(commands, "check", _check.run, "what is wrong, and where; exits 1 if anything is", _CHECK)
     check.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
     check.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
     return parser
 
 
-def _command(commands: Any, name: str, run: Any, summary: str, epilog: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, run: Any, summary: str, epilog: str, *, paths: bool = True
+) -> argparse.ArgumentParser:
     """A command, and the options that all commands have."""
     command: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -202,9 +236,10 @@ def _command(commands: Any, name: str, run: Any, summary: str, epilog: str) -> a
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
-    command.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a file (plain, gzip, zstd), a folder, a glob, or - for stdin"
-    )
+    if paths:
+        command.add_argument(
+            "paths", nargs="+", metavar="PATH", help="a file (plain, gzip, zstd), a folder, a glob, or - for stdin"
+        )
     command.add_argument("--strict", action="store_true", help="drop an event that a source ends in the middle of")
     command.add_argument(
         "--engine", choices=("auto", "native", "simdjson"), default="auto", help="who decodes (default: auto)"
