@@ -28,13 +28,14 @@ def printed() -> list[str]:
 
 
 def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
-    iterate, batches, columns, arrow, costs, push, client, damage = printed
+    iterate, batches, columns, arrow, costs, messages, push, client, damage = printed
     assert re.fullmatch(r"[1-9]\d* \[[\d ]+\] \[.*\] \S+\n", batches)
     assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
     assert "streams reported usage" in columns
     assert re.match(r"\$\d\.\d{4} for [1-9]\d* streams\n\[Unpriced\(", costs)
     assert "streams priced by tests/prices.json; not priced:" in costs
     assert arrow == ""
+    assert re.search(r"^\S+ .* \['weather', 'clock'\]$", messages, re.M)
     assert push == "Hi\n"
     assert client == ""
     chunks, *damages = damage.splitlines()
