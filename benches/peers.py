@@ -536,7 +536,7 @@ def _live_row(engine: Engine, mark: str) -> Peer:
     def feed(log: Log) -> Counted:
         return _feed(log, engine)
 
-    return Peer(f"chunkwire Decoder.feed{mark}", FULL, feed, slow=True)
+    return Peer(f"chunkwire Decoder.feed{mark}", FULL, feed, slow=engine != "native")
 
 
 def _usage_rows(engine: Engine, mark: str) -> list[Peer]:
@@ -593,8 +593,8 @@ LIVE = [
     Peer("httpx-sse + json", FULL, httpx_sse_live, slow=True),
     Peer("openai Stream", FULL, openai_live, slow=True),
     Peer("openai Stream + model_validate_json", FULL, validating_live, slow=True),
-    Peer("openai Stream, accelerated", FULL, accelerated_live, slow=True),
-    Peer("openai Stream, accelerated, chunkwire objects", FULL, lazy_live, slow=True),
+    Peer("openai Stream, accelerated", FULL, accelerated_live),
+    Peer("openai Stream, accelerated, chunkwire objects", FULL, lazy_live),
     *(_live_row(engine, mark) for engine, mark in _engines()),
 ]
 
