@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 
 import chunkwire
+from logs import SERVERS, joined, stream
 from oracle import oracle
-from rows import DONE, brief, check, first, last, part, report, rows_of
+from rows import DONE, brief, check, check_with, comparable, first, last, part, report, rows_of
 from support import SAMPLES, assert_counts, event
 
 USAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
@@ -282,3 +284,19 @@ def test_many_sources(engine: str) -> None:
     alone = [chunkwire.usage(SAMPLES / name, engine=engine) for name in ("openai.sse", "day.sse")]
     for name in ("id", "prompt_tokens", "status", "chunks", "offset", "created"):
         assert list(getattr(usage, name)) == [value for one in alone for value in getattr(one, name)], name
+
+
+def test_every_column_of_a_hundred_thousand_streams(engine: str) -> None:
+    # Each row is what the oracle says of its stream alone, but for its place.
+    rng = random.Random(5)
+    streams = [joined(stream(rng, server, rng.choice([1, 1, 2]))) for server in sorted(SERVERS) for _ in range(30)]
+    alone = [comparable(check_with(engine, data, result)) for data, result in streams]
+    order = [rng.randrange(len(streams)) for _ in range(100_000)]
+    data = b"".join(streams[number][0] for number in order)
+    rows = iter(comparable(rows_of(engine, data)[0]))
+    start = 0
+    for number in order:
+        for row in alone[number]:
+            assert next(rows) == row | {"offset": start + row["offset"]}
+        start += len(streams[number][0])
+    assert next(rows, None) is None
