@@ -12,6 +12,7 @@ mod text;
 mod token;
 
 pub use doc::{Doc, Items, MAX_NODES, Members, Node, Type, Value};
+#[cfg(feature = "python")]
 pub(crate) use keys::KEY_COUNT;
 pub use keys::Key;
 pub use parse::{KeySet, MAX_DEPTH, parse};
