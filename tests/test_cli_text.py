@@ -56,7 +56,7 @@ def test_text_marks_what_is_more_than_text(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choices", "lines"),
     [
-        ([{"index": 0, "delta": {}}], ["(nothing was said)"]),
+        ([{"index": 0, "delta": {}}], ["(no text, and no call of a tool)"]),
         ([{"index": 0, "delta": {"refusal": "no"}}], ["[refusal]", "no"]),
         ([{"index": 0, "delta": {"audio": {"transcript": "hi"}}}], ["[audio]", "hi"]),
         ([{"index": 0, "delta": {"function_call": {"name": "f", "arguments": "{}"}}}], ["[tool call] f({})"]),
@@ -150,6 +150,30 @@ def test_show_says_what_is_near(run: Run, clean: Path, capsys: pytest.CaptureFix
             main(["show", str(wrong)])
         assert left.value.code == 2
         assert "expected PATH@OFFSET" in capsys.readouterr().err
+
+
+def test_show_reads_twice(run: Run) -> None:
+    assert run("show", "./-@0")[0] == 2
+    with pytest.raises(SystemExit):
+        run("show", "-@0")
+    code, _, said = run("show", "--", "-@0")
+    assert code == 2
+    assert said.endswith("chunkwire: show reads its source twice, which standard input cannot be: name a file\n")
+
+
+def test_show_of_a_source_that_changes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.sse"
+    path.write_bytes(CLEAN)
+    read = chunkwire.usage
+
+    def usage(*arguments: Any, **options: Any) -> Any:
+        table = read(*arguments, **options)
+        path.write_bytes(b"")
+        return table
+
+    monkeypatch.setattr(chunkwire, "usage", usage)
+    code, _, said = run("show", f"{path}@0")
+    assert (code, "read twice" in said) == (2, True)
 
 
 def test_text_of_standard_input(engine: str) -> None:

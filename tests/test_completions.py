@@ -347,3 +347,25 @@ def test_linear_time_whatever_the_pieces(engine: str) -> None:
     assert len(completion.choices) == count
     assert [one["text"] for one in message.reasoning_details] == ["xx"] * 1500
     assert message.x2999 == "x"
+
+
+def test_a_finish_reason_that_is_empty_until_the_end(engine: str) -> None:
+    # The chunks are built alike, and so are the streams: an empty reason must not hide the last one.
+    streams = [
+        b"".join(
+            event(json.dumps({"id": id, "created": 1, "model": "m", "choices": [choice(text, reason)]}))
+            for text, reason in [("a", ""), ("b", ""), ("c", ""), ("", "stop")]
+        )
+        + DONE
+        for id in "ABC"
+    ]
+    found = list(chunkwire.completions(b"".join(streams), engine=engine))
+    assert [one.choices[0].finish_reason for one in found] == ["stop"] * 3
+    reasons = [choice("x", reason) for reason in ["a", "b", "", "c"]]
+    source = b"".join(event(json.dumps({"id": "A", "created": 1, "model": "m", "choices": [one]})) for one in reasons)
+    (completion,) = chunkwire.completions(source, engine=engine)
+    assert completion.choices[0].finish_reason == "c"
+
+
+def choice(text: str, reason: str) -> dict[str, Any]:
+    return {"index": 0, "delta": {"content": text}, "finish_reason": reason}

@@ -299,6 +299,44 @@ def test_a_response_that_was_read() -> None:
     assert [chunk.id for chunk in chunkwire.decode(response)] == IDS
 
 
+def test_a_response_whose_body_was_read_before(site: Site) -> None:
+    site.serve("/", BODY)
+    urllib3 = pytest.importorskip("urllib3")
+    response = urllib3.PoolManager().request("GET", site.url)
+    assert [chunk.id for chunk in chunkwire.decode(response)] == IDS
+
+    async def use(response: Any) -> list[Any]:
+        await (response.aread() if hasattr(response, "aread") else response.read())
+        return [chunk.id async for chunk in chunkwire.adecode(response)]
+
+    for name in ("httpx", "httpx2", "aiohttp"):
+        pytest.importorskip(name)
+        assert run_async(name, site.url, use) == IDS
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_responses_in_the_other_way(name: str, site: Site) -> None:
+    module = pytest.importorskip(name)
+    site.serve("/", BODY)
+
+    async def read(response: Any) -> list[Any]:
+        await response.aread()
+        return [chunk.id for chunk in chunkwire.decode(response)]
+
+    assert run_async(name, site.url, read) == IDS
+
+    async def unread(response: Any) -> None:
+        with pytest.raises(TypeError, match=r"use chunkwire\.adecode"):
+            chunkwire.decode(response)
+
+    run_async(name, site.url, unread)
+
+    async def awaited(response: Any) -> list[Any]:
+        return [chunk.id async for chunk in chunkwire.adecode(response)]
+
+    assert asyncio.run(awaited(module.get(site.url, trust_env=False))) == IDS
+
+
 def test_no_client_is_imported() -> None:
     code = """
 import sys, chunkwire

@@ -38,9 +38,10 @@ def completions(
     There is one for each row of `usage` that has chunks. It comes out once its stream is over for sure, whatever began
     before it: when a ``[DONE]`` behind its own has ended another (until then usage may come), or when 4096 streams are
     open and it is one of those that were silent longest. What is left at the end of the source comes in the order in
-    which it began. So a stream that breaks off keeps none waiting, and streams that all end with ``[DONE]``, one behind
-    the other, come in their order; to have the order of `usage` in any case, sort by ``offset``. What is kept is what
-    the streams that are not over have said.
+    which it began. So a stream that breaks off keeps none waiting, but for one straight behind it that does not begin
+    with a role: that may be the same stream under another id, as for `usage`. Streams that all end with ``[DONE]``, one
+    behind the other, come in their order; to have the order of `usage` in any case, sort by ``offset``. What is kept is
+    what the streams that are not over have said, and the chunks of such a part.
 
     A stream without chunks has no message: ``[DONE]`` alone, or an error of the server in place of an answer. Those are
     counted in ``.stats``.

@@ -63,6 +63,8 @@ def blocks(source: Any) -> Iterator[Any] | None:
             return _closing(_of_requests(source), source)
         return _closing(source.iter_content(None), source)
     if callable(getattr(source, "stream", None)) and hasattr(source, "read_chunked"):
+        if isinstance(body := getattr(source, "_body", None), bytes):  # urllib3 has read it already
+            return iter([body])
         return _closing(_read1(source) if hasattr(source, "read1") else source.stream(), source)
     return None
 
@@ -72,12 +74,22 @@ def async_blocks(source: Any) -> AsyncIterator[Any] | None:
     if callable(getattr(source, "aiter_bytes", None)):
         return _aclosing(source.aiter_bytes(), source)
     if is_asynchronous(source):
+        if isinstance(body := getattr(source, "_body", None), bytes):  # aiohttp has read it already
+            return _given(body)
         return _aclosing(source.iter_bytes() if hasattr(source, "iter_bytes") else source.content.iter_any(), source)
     return None
 
 
+async def _given(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 def is_asynchronous(source: Any) -> bool:
     """Is it a response of a client that is asynchronous only?"""
+    if hasattr(source, "aiter_bytes") and not _is_closed(source):
+        stream = getattr(source, "stream", None)  # httpx's, of a body that has not been read
+        if hasattr(stream, "__aiter__") and not hasattr(stream, "__iter__"):
+            return True
     if hasattr(source, "iter_bytes"):
         return inspect.isasyncgenfunction(source.iter_bytes)  # that of openai's AsyncAPIResponse
     # (Others read the whole body when they are asked for their content.)
@@ -90,7 +102,13 @@ def _closing(body: Iterator[Any], response: Any) -> Iterator[Any]:
     try:
         yield from body
     finally:
-        response.close()
+        if not _is_closed(response):
+            response.close()
+
+
+def _is_closed(response: Any) -> bool:
+    """Has httpx closed it by itself? (Then it refuses to be closed in the other way, sync or async, than it was.)"""
+    return getattr(response, "is_closed", False) is True
 
 
 async def _aclosing(body: AsyncIterator[Any], response: Any) -> AsyncIterator[Any]:
@@ -98,9 +116,10 @@ async def _aclosing(body: AsyncIterator[Any], response: Any) -> AsyncIterator[An
         async for block in body:
             yield block
     finally:
-        closed = response.aclose() if hasattr(response, "aclose") else response.close()
-        if inspect.isawaitable(closed):
-            await closed
+        if not _is_closed(response):
+            closed = response.aclose() if hasattr(response, "aclose") else response.close()
+            if inspect.isawaitable(closed):
+                await closed
 
 
 def _read1(response: Any) -> Iterator[bytes]:

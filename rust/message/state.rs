@@ -228,8 +228,9 @@ impl Making {
                     }
                 }
                 b"finish_reason" => {
+                    // One that is empty may be another in the next chunk of the template.
+                    trail.see(value);
                     if let Some(reason) = value.non_empty() {
-                        trail.see(value);
                         self.finish_reason = Some(reason.into_owned());
                     }
                 }

@@ -521,6 +521,19 @@ def test_tolerant(name: str, objects: Any, engine: str) -> None:
         assert "".join(one.choices[0].delta.content for one in found) == TOLERATED[name]
 
 
+@pytest.mark.parametrize(("sent", "message"), [('{"message":"busy"}', "busy"), ("boom", "boom"), ('"boom"', None)])
+@pytest.mark.parametrize("objects", ["openai", "chunkwire"])
+def test_tolerant_of_no_error_event(sent: str, message: str | None, objects: Any, engine: str) -> None:
+    client = accelerate(make(), objects=objects, tolerant=True)
+    data = EDGES["plain"].split(b"data: [DONE]")[0] + b"event: error\ndata: " + sent.encode() + b"\n\n"
+    chunks = _stream.ChunkStream(cast_to=ChatCompletionChunk, response=response([data]), client=client)
+    found, error, closed = outcome(chunks)
+    assert len(found) == 2
+    assert type(error).__name__ == "APIError"
+    assert message is None or message in str(error)
+    assert closed
+
+
 @pytest.mark.parametrize(
     "name", ["error object", "error event", "error text", "error beside choices", "invalid JSON", "two data lines"]
 )

@@ -66,7 +66,7 @@ _TEXT = """\
 Each stream has a line with its place (PATH@OFFSET, as for `show`), its model,
 time, status and tokens, and below it what was said. What is more than text has
 its parts marked: [reasoning], [text], [refusal], [tool call]. --format jsonl
-gives one chat.completion a line, with everything that was sent. Each comes when
+gives one chat.completion a line, with what was sent. Each comes when
 its stream is over, those that broke off at the end.
 
 examples:

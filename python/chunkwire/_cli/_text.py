@@ -32,7 +32,7 @@ __all__ = ["place", "run", "show"]
 _SCHEMA = 1
 #: Fields of a message that are text by the side of its content, and what they are called here; others by their name.
 _ASIDE = {"reasoning_content": "reasoning", "reasoning": "reasoning", "thinking": "reasoning"}
-#: What is told in another place, or is the same again as reasoning.
+#: What is told in another place.
 _TOLD = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "audio"})
 
 
@@ -118,7 +118,9 @@ def _message(message: chunkwire.Message) -> Iterator[str]:
     blocks: list[tuple[str, str]] = []
     for name, value in sent.items():
         if name not in _TOLD and isinstance(value, str) and value and (name in _ASIDE or "\n" in value):
-            blocks.append((_ASIDE.get(name, name), value))
+            block = (_ASIDE.get(name, name), value)
+            if block not in blocks:  # some servers send reasoning under two names
+                blocks.append(block)
     if not blocks:
         blocks += [("reasoning", text) for text in _reasoning_details(sent.get("reasoning_details"))]
     blocks += _content(message.content)
@@ -138,7 +140,7 @@ def _message(message: chunkwire.Message) -> Iterator[str]:
     if isinstance(sent.get("function_call"), dict):
         yield _call({"function": sent["function_call"]})
     if not blocks and not sent.get("tool_calls") and not sent.get("function_call"):
-        yield "(nothing was said)"
+        yield "(no text, and no call of a tool)"
 
 
 def _content(content: Any) -> list[tuple[str, str]]:
@@ -207,6 +209,9 @@ def place(text: str) -> tuple[str, int]:
 def show(options: Namespace) -> int:
     """Runs ``show``."""
     path, offset = options.place
+    if path == "-":
+        note("show reads its source twice, which standard input cannot be: name a file")
+        return 2
     table = chunkwire.usage([path], strict=options.strict, engine=options.engine)
     offsets = table.offset.tolist()
     if offset not in offsets:
@@ -222,7 +227,10 @@ def show(options: Namespace) -> int:
     completion = None
     if row["chunks"]:
         completions = chunkwire.completions(path, strict=options.strict, engine=options.engine)
-        completion = next(one for one in completions if one.offset == offset)
+        completion = next((one for one in completions if one.offset == offset), None)
+        if completion is None:
+            note(f"{path}: it has to be read twice, and was another the second time: name a file that stays")
+            return 2
     usage = table.raw(offsets.index(offset))
     if options.format == "json":
         document = {

@@ -257,6 +257,8 @@ def _tolerated(block: bytes, is_at_end: bool) -> bytes | None:
         data = event.data.strip()
         if not data:
             return None
+        if event.event == "error":
+            return b"data: %b\n\n" % _error_of(data).encode()
         try:
             sent = json.loads(data)
         except ValueError:
@@ -270,3 +272,14 @@ def _tolerated(block: bytes, is_at_end: bool) -> bytes | None:
                 return None
         return b"".join(b"data: %b\n" % line.encode() for line in data.split("\n")) + b"\n"
     return None
+
+
+def _error_of(data: str) -> str:
+    """What openai takes for an error, of what was sent under ``event: error``: an object, or any text."""
+    try:
+        sent = json.loads(data)
+    except ValueError:
+        sent = {"message": data}
+    if isinstance(sent, dict) and sent.get("error"):
+        return json.dumps(sent)
+    return json.dumps({"error": sent or {"message": data}})
