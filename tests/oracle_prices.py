@@ -28,7 +28,10 @@ def counts_of(usage: dict[str, Any] | None, model: str | None) -> dict[str, int]
     """The tokens to pay for, each in one place only; None where that cannot be told."""
     if not usage:
         return None
-    sent = {name: integer(first_sent(usage, PLACES[name])[1]) for name in PLACES}
+    found = {name: first_sent(usage, PLACES[name])[1] for name in PLACES}
+    sent = {name: integer(value) for name, value in found.items()}
+    if any(sent[name] is None and found[name] is not None for name in PLACES if "prediction" not in name):
+        return None
     prompt, completion = sent["prompt_tokens"], sent["completion_tokens"]
     if prompt is None or completion is None:
         return None
@@ -55,7 +58,7 @@ def counts_of(usage: dict[str, Any] | None, model: str | None) -> dict[str, int]
         completion, reasoning = completion + beside, beside
     else:
         return None
-    if cached + written > prompt:
+    if cached + written > prompt or 4 * reasoning > 5 * completion:
         return None
     reasoning = min(reasoning, completion)
     heard = min(heard, prompt - cached - written)
@@ -78,7 +81,9 @@ def price_in_file(entry: dict[str, Any], counts: dict[str, int]) -> Fraction | N
     if "tiered_pricing" in entry:
         listed = sorted(entry["tiered_pricing"], key=lambda tier: tier["range"][0])
         fitting = [tier for tier in listed if tier["range"][0] < size] or listed[:1]
-        rates = fitting[-1] if "output_cost_per_token" in fitting[-1] else rates | fitting[-1]
+        kept = [name for name in rates if "cache" in name or name == "input_cost_per_audio_token"]
+        whole = "output_cost_per_token" in fitting[-1]
+        rates = ({name: rates[name] for name in kept} if whole else rates) | fitting[-1]
     else:
         if rates.get("output_cost_per_reasoning_token") == rates["output_cost_per_token"]:
             del rates["output_cost_per_reasoning_token"]
@@ -112,4 +117,7 @@ def price_by_genai(model: str, created: int, counts: dict[str, int], provider: s
     }
     usage = genai_prices.Usage(**{name: count for name, count in used.items() if count})
     when = datetime.fromtimestamp(created, UTC)
-    return genai_prices.calc_price(usage, model, provider_id=provider, genai_request_timestamp=when).total_price
+    found = genai_prices.calc_price(usage, model, provider_id=provider, genai_request_timestamp=when)
+    fee = getattr(found.model_price, "requests_kcount", None) or Decimal(0)  # for a request, which is no token
+    assert isinstance(fee, Decimal)
+    return found.total_price - fee / 1000

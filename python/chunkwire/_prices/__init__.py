@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from chunkwire._prices._counts import NO_USAGE, Billed, billed
+from chunkwire._prices._counts import NO_USAGE, Billed, billed, keys_of
 from chunkwire._render import printable
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class CostColumn(_Column):
             Who serves the models, by the name that the prices have for them, e.g. "groq": the same model costs more
             with one than with another. Without it a model's name has to say enough.
         aliases : mapping, optional
-            For the name of a model, as servers send it, the name that the prices have; that may begin with a provider
-            and a slash.
+            For the name of a model, as servers send it, the name that the prices have. That may begin with a provider
+            and a slash, whose price is taken if ``provider`` has none by this name.
 
         Returns
         -------
@@ -122,6 +122,8 @@ class CostColumn(_Column):
             If the file is no list of prices, or the prices do not know the provider.
         OSError
             If the file cannot be read.
+        TypeError
+            If one of these is of another type.
         """
         if self._table is None:
             raise TypeError("only the column of a table can be called: table.cost(...)")
@@ -132,6 +134,7 @@ class CostColumn(_Column):
 class _Why:
     """For each stream its model and, if it has no price, the reason: numbers, and what they stand for."""
 
+    keys: _Ints  # which stream it is
     models: _Ints
     reasons: _Ints  # 0 is none
     names: list[str | None]
@@ -140,7 +143,7 @@ class _Why:
     entries: list[str | None]  # whose prices were taken
 
     def of_rows(self, rows: Any) -> _Why:
-        return replace(self, models=self.models[rows], reasons=self.reasons[rows])
+        return replace(self, keys=self.keys[rows], models=self.models[rows], reasons=self.reasons[rows])
 
     def unpriced(self) -> list[Unpriced]:
         """The most streams first."""
@@ -163,7 +166,14 @@ class Costs(_Column):
 
     Each request is priced by itself, since prices may depend on its size and time. Tokens that were read from a cache
     or written to it, reasoning, and audio cost what the prices say for them, and else what other tokens of their
-    direction cost. What is no token (searches, images, tiers of service) is not in it.
+    direction cost. What is no token (searches, images, tiers of service) is not in it, nor are genai-prices' fees for a
+    request; what a price file has as ``input_cost_per_request`` is. Tokens that were written to a cache for an hour are
+    billed as others that were written to it, though they cost more.
+
+    Tokens of a cache by Anthropic's names, where ``total_tokens`` is no more than the other tokens, lie beside the
+    prompt tokens if those could not contain them, and else inside them: of a server that always counts them beside,
+    the streams with few of them are thus billed for too little. By a price file, a dated model costs what
+    the same model without a date (or the newest) does, if the file does not have that date and no other differs.
 
     Attributes
     ----------
@@ -245,7 +255,7 @@ class Priced:
     """The rows of a table, and what they cost: a column more."""
 
     def __init__(self, table: UsageTable, costs: Costs) -> None:
-        if len(costs) != len(table) or "_why" not in vars(costs):
+        if "_why" not in vars(costs) or not np.array_equal(costs._why.keys, keys_of(table)):
             raise ValueError("these costs are not those of this table's streams; take what table.cost(...) gave")
         self.costs = costs
         self.added: tuple[str, ...] = (
@@ -276,7 +286,10 @@ def costs_of(
     table: UsageTable, prices: Prices, *, provider: str | None = None, aliases: Mapping[str, str] | None = None
 ) -> Costs:
     """Prices each stream of a table."""
-    source = _source(prices, provider, dict(aliases or {}))
+    aliases = {} if aliases is None else aliases
+    if not isinstance(aliases, Mapping) or not all(isinstance(name, str) for pair in aliases.items() for name in pair):
+        raise TypeError("aliases must be a mapping of str to str: names of models to names that the prices have")
+    source = _source(prices, provider, dict(aliases))
     codes, names = table._codes("model")
     counts = billed(table)
     dollars = np.full(len(table), np.nan)
@@ -310,11 +323,11 @@ def costs_of(
         dollars[rows], missing = source.price(found, counts, rows)
         for mask, reason in missing:
             refuse(rows[mask], reason)
-    return Costs.of(dollars, _Why(codes, why, names, reasons, providers, entries), source.name)
+    return Costs.of(dollars, _Why(keys_of(table), codes, why, names, reasons, providers, entries), source.name)
 
 
 def _source(prices: Prices, provider: str | None, aliases: dict[str, str]) -> Source:
-    if prices is None or prices == "genai-prices":
+    if prices is None or (isinstance(prices, str) and prices == "genai-prices"):
         from chunkwire._prices._genai import GenaiPrices
 
         return GenaiPrices(provider, aliases)

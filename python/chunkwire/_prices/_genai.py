@@ -6,6 +6,7 @@ to check that.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -33,10 +34,11 @@ _PROMPT, _COMPLETION, _REASONING, _AUDIO_COMPLETION = 0, 4, 5, 6
 #: So many tokens has a prompt that is priced to learn what a token costs.
 _PROBE = 1000
 _UNKNOWN = "genai-prices does not know this model"
+_UNKNOWN_OF = "genai-prices has no price of {} for this model"
 _NO_TIME = "its price depends on the time, and the server sent none"
 _NO_TOKENS = "it has no price by token"
-#: So many others may have other prices for a name that is one provider's own.
-_MOST_OTHERS = 1
+#: Dollars for a request, whatever its tokens: for a search, of which a stream does not say how large it was.
+_REQUESTS = "requests_kcount"
 #: After the year 9999 there are no dates.
 _LAST = 253_402_300_799
 
@@ -70,16 +72,19 @@ class GenaiPrices:
     def find(self, model: str) -> _Found | str:
         """The prices of a model, by the name that a server sent; or why there are none."""
         alias = self._aliases.get(model)
-        if alias is not None:
-            head, _, rest = alias.partition("/")
-            return (self._look_up(rest, head) if rest and head in self._providers else None) or (
-                self._look_up(alias, self._provider) or _UNKNOWN
-            )
+        model = model if alias is None else alias
+        found: _Found | None = None
         if self._provider is not None:
             own = model.removeprefix(f"{self._provider}/")
-            return self._look_up(model, self._provider) or self._look_up(own, self._provider) or _UNKNOWN
-        found = self._look_up(model, None) or self._look_up(model.removeprefix("models/"), None)
+            found = self._look_up(model, self._provider) or self._look_up(own, self._provider)
         vendor, _, rest = model.partition("/")
+        if found is None and alias is not None and rest and vendor in self._providers:
+            found = self._look_up(rest, vendor)  # whoever wrote the alias named a provider
+            if found is not None:
+                return found
+        if self._provider is not None:
+            return found or _UNKNOWN_OF.format(self._provider)
+        found = self._look_up(model, None) or self._look_up(model.removeprefix("models/"), None)
         if found is None and rest and vendor in self._providers:
             found = self._look_up(rest, vendor)
         return self._unless_others_sell(found, model)
@@ -89,15 +94,25 @@ class GenaiPrices:
             found = self._calc(self._usage(), model, provider_id=provider)
         except LookupError:
             return None
+        if not any(found.model is one for one in found.provider.models):
+            return None  # for what a provider does not list, the package may take another's price
         return _Found(f"{found.provider.id}/{found.model.id}", found.provider.id, found.model)
 
     def _unless_others_sell(self, found: _Found | None, model: str) -> _Found | str:
         """What was found by a name alone, if that says enough: "gpt-4o" and "openai/gpt-4o" do, but a model whose
-        weights are free ("openai/gpt-oss-20b") costs something else with each of those who serve it."""
-        sellers = {one.id: info for one in self._providers.values() for info in one.models if info.is_match(model)}
+        weights are free ("openai/gpt-oss-20b") costs something else with each of those who serve it. So does
+        "deepseek-r1", which is not what DeepSeek calls it, but others do ("deepseek/deepseek-r1")."""
+        is_own_name = found is None or model.casefold() == found.model.id.casefold()
+        end = f"/{model.casefold()}"
+        sellers = {
+            one.id: info
+            for one in self._providers.values()
+            for info in one.models
+            if (info.is_match(model) or (not is_own_name and info.id.casefold().endswith(end)))
+            and any(_has_price(_prices_at(info, _LAST), direction) for direction in ("input", "output"))
+        }
         if found is not None:
-            others = [name for name, info in sellers.items() if not _cost_the_same(found.model, info)]
-            if len(others) <= (0 if "/" in model else _MOST_OTHERS):
+            if all(_cost_the_same(found.model, info) for info in sellers.values()):
                 return found
             sellers.setdefault(found.provider, found.model)
         if not sellers:
@@ -136,6 +151,7 @@ class GenaiPrices:
 
     def _price(self, prices: Any, counts: Billed, rows: _Ints) -> tuple[Any, list[tuple[Any, str]]]:
         """The same where all rows have the same list of prices."""
+        prices = _by_tokens(prices)
         columns = np.stack([getattr(counts, name)[rows] for name in _NAMES], axis=1)
         lacks = np.zeros(len(rows), bool)
         for direction, place in (("input", _PROMPT), ("output", _COMPLETION)):
@@ -144,14 +160,16 @@ class GenaiPrices:
         dollars = np.full(len(rows), np.nan)
         missing = [(lacks, _NO_TOKENS)] if lacks.any() else []
         # In a tier of prices, which the size of the prompt decides on, each kind of token has one price.
+        kinds, kind_of = np.unique(columns > 0, axis=0, return_inverse=True)
+        is_sure = np.array([self._knows(prices, kind) for kind in kinds.tolist()], bool)[kind_of.reshape(-1)]
         starts = sorted({one.start for tiered in vars(prices).values() for one in getattr(tiered, "tiers", ())})
         tiers = np.searchsorted(starts, columns[:, _PROMPT], side="left")
-        for tier in range(len(starts) + 1):
-            places = np.flatnonzero((tiers == tier) & ~lacks)
+        for tier, sure in itertools.product(range(len(starts) + 1), (True, False)):
+            places = np.flatnonzero((tiers == tier) & (is_sure == sure) & ~lacks)
             if not len(places):
                 continue
             largest = starts[tier] if tier < len(starts) else starts[-1] + _PROBE if starts else _PROBE
-            values = self._by_token(prices, columns[places], largest)
+            values = self._by_token(prices, columns[places], largest) if sure else None
             if values is None:
                 values, refused = self._one_by_one(prices, columns[places])
                 for mask, reason in refused:
@@ -160,6 +178,17 @@ class GenaiPrices:
                     missing.append((whole, reason))
             dollars[places] = values
         return dollars, missing
+
+    def _knows(self, prices: Any, kinds: list[bool]) -> bool:
+        """Whether the package has a price for a request with tokens of these kinds: it refuses some together."""
+        counts = [int(kind) for kind in kinds]
+        counts[_PROMPT] *= _PROBE
+        counts[_COMPLETION] *= _PROBE
+        try:
+            self._call(prices, counts)
+        except ValueError:
+            return False
+        return True
 
     def _by_token(self, prices: Any, columns: _Ints, largest: int) -> Any:
         """Dollars by what each kind of token adds to a prompt of this size, as the package has it; None if that would
@@ -203,6 +232,12 @@ class GenaiPrices:
 
 def _prices_at(model: Any, time: int) -> Any:
     return model.get_prices(datetime.fromtimestamp(time, UTC))
+
+
+def _by_tokens(prices: Any) -> Any:
+    """These prices without that of a request."""
+    told = {name: price for name, price in vars(prices).items() if not name.startswith("_") and name != _REQUESTS}
+    return type(prices)(**told)
 
 
 def _has_price(prices: Any, direction: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from chunkwire._prices._counts import Billed, check_provider
+from chunkwire._prices._counts import MOST_TOKENS, Billed, check_provider
 
 __all__ = ["LiteLLMPrices"]
 
@@ -85,11 +85,13 @@ class LiteLLMPrices:
             self.name, found = "a table of prices", prices
         elif isinstance(prices, (str, os.PathLike)):
             self.name = os.fspath(prices)
-            with open(prices, encoding="utf-8") as file:
+            with open(prices, encoding="utf-8-sig") as file:
                 try:
                     found = json.load(file)
                 except ValueError as error:
                     raise ValueError(f"{self.name} is no price file: {error}") from None
+                except RecursionError:
+                    raise ValueError(f"{self.name} is no price file: it is nested too deeply") from None
         else:
             raise TypeError(f"prices must be a path, a mapping or None, not {type(prices).__name__}")
         entries = found if isinstance(found, Mapping) else {}
@@ -111,34 +113,42 @@ class LiteLLMPrices:
         self._providers = {name: _provider_of(name, entry) for name, entry in self._entries.items()}
         self._provider = provider
         self._aliases = aliases
-        check_provider(provider, self._providers.values(), self.name)
+        check_provider(
+            provider, [short for told in self._providers.values() for short in (told, _short(told))], self.name
+        )
 
     # --- names
 
     def find(self, model: str) -> _Found | str:
         """The prices of a model, by the name that a server sent; or why there are none."""
         alias = self._aliases.get(model)
-        if alias is not None and (name := self._folds(alias)) is not None:
-            return self._prices(name)
-        named = alias or model
+        named = model if alias is None else alias
         for telling, provider in _TELLING.items():
             if named.startswith(telling) and self._provider is None:
                 named = f"{provider}/{named}"
-        keys = [
-            key
-            for name in dict.fromkeys((named, named.removeprefix("models/"), _fine_tuned(named)))
-            for key in self._keys(name)
-        ]
+        names = dict.fromkeys((named, named.removeprefix("models/"), _fine_tuned(named)))
+        found = self._first([key for name in names for key in self._keys(name)])
+        if found is None and alias is not None:  # which may name another provider
+            head, _, rest = alias.partition("/")
+            found = self._first([(alias, head), (rest, head)]) if rest else None
+        return self._unknown(named) if found is None else found
+
+    def _first(self, keys: list[tuple[str, str | None]]) -> _Found | str | None:
+        """The prices of the first of these names, each with whose it has to be, that the file has; None if it has none.
+        Other snapshots of a model stand in for it only if it is not there by any of its names."""
         for key, of in keys:
             name = self._folds(key)
-            if name is not None and of in (None, self._providers[name]):
+            if name is not None and self._is_of(name, of):
                 return self._prices(name)
         for key, of in keys:
-            names = self._snapshots.get(_base(key).casefold(), [])
-            names = [name for name in names if of in (None, self._providers[name])]
+            names = [name for name in self._snapshots.get(_base(key).casefold(), []) if self._is_of(name, of)]
             if names:
-                return self._prices_of_all(names)
-        return self._unknown(named)
+                return self._prices_of_all(key, names)
+        return None
+
+    def _is_of(self, name: str, provider: str | None) -> bool:
+        told = self._providers[name]
+        return provider in (None, told, _short(told))
 
     def _keys(self, model: str) -> list[tuple[str, str | None]]:
         """The names that the entry of a model may have, and whose it has to be then."""
@@ -156,8 +166,14 @@ class LiteLLMPrices:
         names = self._folded.get(model.casefold(), ())
         return names[0] if len(names) == 1 else None
 
-    def _prices_of_all(self, names: list[str]) -> _Found | str:
-        """The prices of a model of which the file has other snapshots: those of them, if they do not differ."""
+    def _prices_of_all(self, model: str, names: list[str]) -> _Found | str:
+        """The prices of a model of which the file has other snapshots: those of them, if they do not differ.
+
+        One snapshot says nothing about another. So one of them has to be the model without a date (or the newest); or,
+        if it is that which was asked for, there have to be several.
+        """
+        if all(_is_dated(name) for name in names) and (_is_dated(model) or len(names) == 1):
+            return f"the price file has only other snapshots of it ({', '.join(names[:3])})"
         prices = [self._prices(name) for name in names]
         first = prices[0]
         if isinstance(first, str) or any(
@@ -229,6 +245,15 @@ def _provider_of(name: str, entry: Mapping[str, Any]) -> str:
     return told
 
 
+def _short(provider: str) -> str:
+    """Google's Vertex AI has a longer name in entries, by kind of model ("vertex_ai-language-models")."""
+    return "vertex_ai" if provider.startswith("vertex_ai-") else provider
+
+
+def _is_dated(model: str) -> bool:
+    return _base(model) != model and not model.casefold().endswith("latest")
+
+
 def _base(model: str) -> str:
     """The name without the date of a snapshot."""
     match = _SNAPSHOT.fullmatch(model)
@@ -269,7 +294,7 @@ def _tiers(entry: Mapping[str, Any]) -> tuple[_Tier, ...]:
         base.pop("reasoning", None)  # so it stays for large prompts, too
     kinds = {name: kind for kind, (name, _) in _RATES.items()}
     above: dict[int, dict[str, float]] = {}
-    for name in entry:
+    for name in filter(lambda name: isinstance(name, str), entry):
         match = _ABOVE.fullmatch(name)
         price = _dollars(entry, name) if match and match[1] in kinds else None
         if match and price is not None:
@@ -292,16 +317,26 @@ def _listed_tiers(entry: Mapping[str, Any]) -> tuple[_Tier, ...]:
     tiers = []
     for one in listed:
         span = one.get("range")
-        if not (isinstance(span, list) and len(span) == 2 and all(isinstance(end, (int, float)) for end in span)):
+        if not (isinstance(span, list) and len(span) == 2 and all(map(_is_size, span))):
             raise ValueError(f"tiered_pricing has a range {span!r}, expected two numbers")
         rates = {kind: price for kind, (name, _) in _RATES.items() if (price := _dollars(one, name)) is not None}
-        if "completion" not in rates:  # its own prices stand in
+        for kind in ("cached", "cache_write", "audio_prompt"):  # its own prices stand in
+            if (price := _dollars(entry, _RATES[kind][0])) is not None:
+                rates.setdefault(kind, price)
+        if "completion" not in rates:
             for kind in ("completion", "reasoning", "audio_completion"):
                 if (price := _dollars(entry, _RATES[kind][0])) is not None:
                     rates.setdefault(kind, price)
+        if span[0] > MOST_TOKENS:
+            raise ValueError(f"tiered_pricing has a range that begins with {span[0]!r}")
         tiers.append(_Tier(int(span[0]), False, _completed(rates)))
     tiers.sort(key=lambda tier: tier.above)
     return (_Tier(0, True, tiers[0].rates), *tiers[1:])
+
+
+def _is_size(end: Any) -> bool:
+    """A number of tokens; the last range may end nowhere."""
+    return isinstance(end, (int, float)) and end == end and end >= 0
 
 
 def _completed(rates: dict[str, float]) -> dict[str, float]:
