@@ -139,6 +139,16 @@ def test_providers_of_a_price_file() -> None:
         cost("m", tokens(1, 1), prices={"m": entry(1)}, provider="x")
 
 
+def test_prices_beyond_all_floats(engine: str) -> None:
+    endless = {"m": {"input_cost_per_token": 1e308, "output_cost_per_token": 1}}
+    assert (
+        reason("m", tokens(10, 1), prices=endless, engine=engine)
+        == "by the price file it costs more than a float can be"
+    )
+    log = stream("m", tokens(1, 0), id="a") + stream("m", tokens(1, 0), id="b")
+    assert chunkwire.usage(log, engine=engine).cost(endless).total == math.inf
+
+
 # --- arguments
 
 

@@ -201,7 +201,7 @@ class Costs(_Column):
         """Costs by stream, with what is to be said of them."""
         made = dollars.view(cls)
         known = dollars[~np.isnan(dollars)].tolist()
-        made.total, made.priced, made.source, made._why = math.fsum(known), len(known), source, why
+        made.total, made.priced, made.source, made._why = _sum(known), len(known), source, why
         made.unpriced, made.matched = why.unpriced(), why.matched()
         made.flags.writeable = False
         return made
@@ -233,6 +233,13 @@ class Costs(_Column):
 
     def __repr__(self) -> str:
         return f"{np.array(self)!r}\n{self.note}".rstrip()
+
+
+def _sum(dollars: list[float]) -> float:
+    try:
+        return math.fsum(dollars)
+    except OverflowError:  # more than a float can be
+        return math.inf
 
 
 def _streams(count: int) -> str:

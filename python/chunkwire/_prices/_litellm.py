@@ -53,6 +53,7 @@ _SNAPSHOT = re.compile(r"(.+?)[-@](?:20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d
 _TELLING = {"accounts/fireworks/": "fireworks_ai", "@cf/": "cloudflare"}
 
 _UNKNOWN = "the price file does not know this model"
+_ENDLESS = "by the price file it costs more than a float can be"
 _BY_HOUR = "its prices depend on the hour (off_peak_pricing), which is not supported"
 
 
@@ -221,7 +222,8 @@ class LiteLLMPrices:
         dollars = np.full(len(rows), found.request)
         for kind, amount in amounts.items():
             rates = np.array([one.rates.get(kind, math.nan) for one in found.tiers])
-            dollars += np.where(amount > 0, amount * rates[tier], 0.0)
+            with np.errstate(over="ignore"):
+                dollars += np.where(amount > 0, amount * rates[tier], 0.0)
         missing: list[tuple[Any, str]] = []
         refused = np.zeros(len(rows), bool)
         for side, kinds in _SIDES.items():
@@ -233,6 +235,10 @@ class LiteLLMPrices:
             refused |= lacks
             if lacks.any():
                 missing.append((lacks, f"the price file has no price for its {side} tokens"))
+        endless = np.isinf(dollars)
+        if endless.any():
+            dollars[endless] = np.nan
+            missing.append((endless, _ENDLESS))
         return dollars, missing
 
 
