@@ -64,7 +64,7 @@ def test_groups_with_all_columns(format: str, tmp_path: Path) -> None:
     about = {"by": ("model", "day"), "top": 3, "percentiles": True, "breakdown": True}
     summary = chunkwire.usage(str(SAMPLES)).summary(**about)
     assert summary.other
-    other = {name: summary.other.get(name) for name in summary.columns} | {"model": "other"}
+    other = {name: summary.other.get(name) for name in summary.columns} | {"model": summary._other_label}
     assert table.to_pylist() == [*summary.to_dicts(), other]
     (log := tmp_path / "empty.sse").write_bytes(b": nothing\n\n")
     empty = written(tmp_path / "empty", format, *options, log)

@@ -113,6 +113,10 @@ def test_times_and_costs(engine: str) -> None:
     summary = chunkwire.usage(data, engine=engine).summary(percentiles=True)
     assert drawn(summary, name="cost").endswith("  0.250000")
     assert drawn(summary, name="generation_time_p95").endswith("  2.00 s")
+    prices = {"a": {"input_cost_per_token": 0.25, "output_cost_per_token": 0}}
+    data = log_of({"a": 6}, prompt_tokens=5, completion_tokens=1)
+    summary = chunkwire.usage(data, engine=engine).summary(prices=prices)
+    assert drawn(summary, name="computed_cost").endswith("  1.25"), "dollars, no count"
 
 
 def test_odd_numbers(engine: str) -> None:
@@ -158,3 +162,26 @@ def test_on_a_terminal(rich: bool, columns: int) -> None:
     assert "\x1b" not in "".join(lines), "no colour"
     shown = on_terminal(columns, *command, rich=rich, PYTHONIOENCODING="utf-8")
     assert ("\x1b[32m█" in shown) == rich
+
+
+def test_bars_without_end(engine: str) -> None:
+    large = log_of({"a": 5}, cost=1.7e308)
+    large += large.replace(b'"id": "a"', b'"id": "another"')
+    lines = drawn(
+        chunkwire.usage(large + log_of({"b": 5}, cost=0.25), engine=engine).summary(), name="cost"
+    ).splitlines()
+    assert lines[0] == "cost (bars of inf are cut off)"
+    assert lines[1].count("█") == lines[2].count("█") > 20
+    assert [line.split()[-1] for line in lines[1:]] == ["inf", "0.250000"]
+    assert "█" in drawn(chunkwire.usage(large, engine=engine).summary(), name="cost")
+
+
+def test_no_cost_to_chart(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(log_of({"a": 5, "b": 70}))
+    command = ["usage", "--engine", engine, str(path), "--chart", "--sort"]
+    for sort, name in {"cost": "total tokens", "model,cost:asc,chunks": "chunks"}.items():
+        assert main([*command, sort]) == 0
+        assert capsys.readouterr().err == f"chunkwire: no server reported a cost: the chart is of {name}\n"
+    assert main([*command, "total"]) == 0
+    assert capsys.readouterr().err == ""

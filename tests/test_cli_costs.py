@@ -138,3 +138,94 @@ def test_wrong_wishes(run: Run, log: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_wrong_prices_are_told_before_the_log_is_read(run: Run, log: Path) -> None:  # noqa: F811
     assert "knows no provider" in told(run("usage", log.with_name("none.sse"), "--cost", "--provider", "opnai"))
+
+
+def test_json_tells_the_prices_of_its_streams(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    """Of those of `total`: neither of streams outside the span of time, nor of fewer than are summed."""
+    path = tmp_path / "log.sse"
+    days = {"old": 1795046400, "x": 1795132800, "y": 1795132800}
+    logged = (
+        chunk_json(id=id, model="plain-1", created=created, choices=[], usage=counts(10, 5))
+        for id, created in days.items()
+    )
+    path.write_bytes(b"".join(event(doc) + DONE for doc in logged))
+    more = ("--prices", PRICES, "--format", "json")
+    for arguments, priced in [
+        ([], 3),
+        (["--since", "2026-11-20"], 2),
+        (["--until", "2026-11-19"], 1),
+        (["--rows", "--top", "1"], 3),
+        (["--rows", "--top", "1", "--since", "2026-11-20"], 2),
+    ]:
+        document = json.loads(run("usage", path, *more, *arguments).out)
+        assert (document["prices"]["priced"], document["total"]["priced"]) == (priced, priced), arguments
+
+
+def no_constant(text: str) -> None:
+    raise AssertionError(f"{text} is not JSON")
+
+
+def test_json_has_null_where_a_sum_is_no_number(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "log.sse"
+    path.write_bytes(b"".join(stream(id, "a", counts(1, 1, cost=1.7e308)) for id in "xy"))
+    for arguments in ([], ["--rows", "--top", "1"], ["--percentiles", "--breakdown"]):
+        text = run("usage", path, "--format", "json", *arguments).out
+        document = json.loads(text, parse_constant=no_constant)
+        assert document["total"]["cost"] is None
+    assert run("usage", path).lines[2].endswith("  inf")
+    lines = run("usage", path, "--rows").lines
+    assert lines[2].split()[-1] == "1.7e+308"
+    assert max(map(len, lines)) < 150
+    assert run("usage", path, "--chart", "--sort", "cost").code == 0
+
+
+def test_prices_without_end(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path, prices = tmp_path / "log.sse", tmp_path / "prices.json"
+    path.write_bytes(stream("x", "plain-1", counts(1000, 5)))
+    for text in (
+        "[" * 200_000,
+        '{"m-1": {"tiered_pricing": [{"range": [Infinity, 2], "output_cost_per_token": 1}]}}',
+    ):
+        prices.write_text(text, "utf-8")
+        result = run("usage", path, "--prices", prices)
+        assert (result.code, result.out, result.err.count("\n")) in [(2, "", 1), (0, result.out, 0)]
+        assert result.err.startswith("chunkwire: ") or result.code == 0
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), RecursionError("too deep")])
+def test_errors_are_one_line(
+    run: Run,  # noqa: F811
+    log: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("chunkwire.usage", broken)
+    assert run("usage", log) == (2, "", f"chunkwire: {error}\n")
+
+
+def test_files_that_are_written_over(run: Run, log: Path, tmp_path: Path) -> None:  # noqa: F811
+    prices, output = tmp_path / "prices.json", tmp_path / "out"
+    prices.write_bytes(PRICES.read_bytes())
+    (tmp_path / "link").symlink_to(prices)
+    for arguments, words in [
+        (["--report", output, "-o", output], "--output and --report name the same file"),
+        (["--report", output, "-o", tmp_path / "x" / ".." / "out"], "--output and --report name the same file"),
+        (["--prices", prices, "--report", prices], "--prices and --report name the same file"),
+        (["--prices", prices, "-o", tmp_path / "link"], "--prices and --output name the same file"),
+    ]:
+        result = run("usage", log, *arguments)
+        assert result.code == 2
+        assert words in told(result)
+        assert (prices.read_bytes(), output.exists()) == (PRICES.read_bytes(), False)
+
+
+def test_a_model_called_other(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "log.sse"
+    models = {"other": 50, "b": 20, "c": 10}
+    path.write_bytes(b"".join(stream(model, model, counts(size, 1)) for model, size in models.items()))
+    found = list(csv.DictReader(io.StringIO(run("usage", path, "--top", "1", "--format", "csv").out)))
+    assert [row["model"] for row in found] == ["other", "other (2 groups)"]
+    assert run("usage", path, "--top", "1").lines[3].startswith("other (2 groups)")

@@ -94,7 +94,7 @@ def test_csv_adds_up(run: Run, path: Path, table: chunkwire.UsageTable) -> None:
     summary = table.summary("hour", top=2, breakdown=True, percentiles=True)
     header, rows = table_of(run("usage", path, "--by", "hour", "--top", 2, *ALL, "--format", "csv").out)
     assert header == list(summary.columns)
-    assert [row[0] for row in rows] == [*(row["hour"] for row in summary), "other"]
+    assert [row[0] for row in rows] == [*(row["hour"] for row in summary), summary._other_label]
     for name in ("streams", "total_tokens", "rejected_prediction_tokens"):
         assert sum(int(row[header.index(name)]) for row in rows) == summary.total[name]
     assert summary.other is not None

@@ -13,6 +13,7 @@ import pytest
 
 import chunkwire
 import logs
+from chunkwire._estimate import estimate
 from oracle import oracle
 from oracle_estimates import estimates, measures
 from support import SAMPLES, chunk_json, event, recorded
@@ -290,3 +291,11 @@ def test_a_hundred_thousand_streams(engine: str) -> None:
     table = read("".join(parts).encode(), engine)
     assert list(zip(table.content_deltas.tolist(), table.text_bytes.tolist(), strict=True)) == expected
     assert assert_rows(table) > 20_000
+
+
+def test_more_tokens_than_64_bits_hold() -> None:
+    """10^15 - 1 is the most that a stream is believed; the sum of 9,224 of those has more than 63 bits."""
+    known = np.r_[np.ones(9400, bool), False]
+    tokens, deltas = np.where(known, 10**15 - 1, 0), np.ones(len(known), int)
+    result = estimate(np.zeros(len(known), int), ~known, known, tokens, deltas, np.full(len(known), 5))
+    assert [column[-1] for column in result] == pytest.approx([10**15 - 1] * 3)

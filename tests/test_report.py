@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import chunkwire
@@ -422,3 +423,21 @@ def test_computed_costs_have_a_section_of_their_own(tmp_path: Path) -> None:
     assert "not priced" in priced
     assert f"{table.summary().total['computed_cost']:,.2f}" in priced
     assert 'id="computed"' not in page(chunkwire.usage(SAMPLES / "day.sse"))
+
+
+def test_costs_without_end(engine: str, tmp_path: Path) -> None:
+    """Bars end somewhere, and the page says so; the table has the numbers."""
+    data = b""
+    for at, (model, cost) in enumerate([("a", 1.7e308), ("a", 1.7e308), ("b", 1.7e308), ("c", 1e300), ("d", 0.5)]):
+        usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "cost": cost}
+        data += event(chunk_json(id=str(at), model=model, created=START + at, choices=[], usage=usage)) + DONE
+    text = written(chunkwire.usage(data, engine=engine), tmp_path)
+    assert "<p>Bars end at 1e+30: some would be longer.</p>" in text
+    assert "<td>inf</td>" in text
+    assert not re.search("nan|inf", "".join(re.findall(r' d="[^"]*"', text)))
+    prices = {"a": {"input_cost_per_token": 1e308, "output_cost_per_token": 1e308}}
+    with np.errstate(all="ignore"):
+        priced = chunkwire.usage(data, engine=engine).with_costs(prices)
+    assert written(priced, tmp_path).count("Bars end at 1e+30") == 2
+    small = chunkwire.usage(event(chunk_json(usage=usage)) + DONE, engine=engine)
+    assert "Bars end" not in written(small, tmp_path)

@@ -309,6 +309,13 @@ def test_time_ago(engine: str) -> None:
         ("999999999w", "got '999999999w'"),
         ("٢٠٢٦-١١", "got"),
         ("20261120", "could be a date or seconds; write 2026-11-20"),
+        ("2026", "2026 could be a year or seconds; write 2026-01 or 2026.0"),
+        ("202510", "202510 could be a month or seconds; write 2025-10 or 202510.0"),
+        ("2026-W40", "2026-W40 is a week; write the date"),
+        ("2026W40", "2026W40 is a week"),
+        ("2026-W40-3", "2026-W40-3 is a week"),
+        ("2026W403T12:00", "2026W403T12:00 is a week"),
+        (10**400, "a number of seconds that is after the year 9999"),
         (START * 1000, "are these milliseconds"),
         (str(START * 1000), "are these milliseconds"),
         (-1, "no number of seconds between 1970"),
@@ -411,6 +418,25 @@ def test_what_cannot_be_sorted_by(table: chunkwire.UsageTable, sort: Any, words:
         table.summary(sort=sort)
     with pytest.raises(ValueError, match=words):
         table[[]].summary(sort=sort)
+
+
+def test_what_is_no_name_of_a_column(table: chunkwire.UsageTable) -> None:
+    for wrong in (5, [5], [None], [["total"]]):
+        with pytest.raises(TypeError, match="sort: expected the name of a column, or several, got"):
+            table.summary(sort=wrong)  # type: ignore[arg-type]
+    for nothing in (5, None):
+        with pytest.raises(TypeError, match=f"by: expected 'model', .*, or several of them, got {nothing}"):
+            table.summary(by=nothing)  # type: ignore[arg-type]
+    assert table.summary(iter(["model", "day"])) == table.summary(("model", "day"))  # type: ignore[arg-type]
+
+
+def test_costs_without_end(engine: str) -> None:
+    usage = {"total_tokens": 1, "cost": 1.7e308}
+    one, another = (event(chunk_json(id=id, usage=usage)) + DONE for id in "ab")
+    summary = chunkwire.usage(one + another, engine=engine).summary()
+    assert summary.total["cost"] == math.inf
+    assert "  inf\n" in str(summary)
+    assert "  1.7e+308\n" in str(chunkwire.usage(one, engine=engine).summary())
 
 
 def test_what_is_no_number_of_groups(table: chunkwire.UsageTable) -> None:

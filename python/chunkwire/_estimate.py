@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["columns_of", "estimate"]
 
-#: More are no count of tokens; sums of such counts are exact.
+#: More are no count of tokens. (Sums of such counts may have more than 64 bits: they are summed as floats.)
 _MOST_TOKENS = 10**15
 #: The spread goes from this part of the calibration's ratios to that.
 _SPREAD = (0.1, 0.9)
@@ -77,7 +77,7 @@ def estimate(
             continue
         measure = _better(tokens[base].astype(float), deltas[base].astype(float), size[base].astype(float))
         amount = (deltas, size)[measure]
-        ratio = float(tokens[base].sum() / amount[base].sum())
+        ratio = float(tokens[base].sum(dtype=float) / amount[base].sum(dtype=float))
         result[0, own] = ratio * amount[own]
         if len(base) >= _LEAST_FOR_SPREAD:
             low, high = np.quantile(tokens[base] / amount[base], _SPREAD)

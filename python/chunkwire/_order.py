@@ -18,10 +18,16 @@ def sort_keys(sort: str | Iterable[str], columns: Sequence[str], ascending: Coll
     ``sort`` is a name or several (also in one text, with commas), each perhaps with ``:asc`` or ``:desc`` behind it.
     Without, the largest comes first but in the columns of ``ascending``. ``_tokens`` in a name may be left out.
     """
+    if not isinstance(sort, Iterable):
+        raise TypeError(f"sort: expected the name of a column, or several, got {sort!r}")
     names = {short: name for name in columns for short in (name.replace("_tokens", ""), name)}
     names |= {name: name for name in columns}
     found: list[tuple[str, bool]] = []
-    for one in (part.strip() for text in ([sort] if isinstance(sort, str) else sort) for part in text.split(",")):
+    texts = [sort] if isinstance(sort, str) else list(sort)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"sort: expected the name of a column, or several, got {text!r}")
+    for one in (part.strip() for text in texts for part in text.split(",")):
         name, _, direction = one.partition(":")
         if direction not in ("", "asc", "desc"):
             raise ValueError(f"cannot sort by {one!r}: behind the colon may be asc or desc")

@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 _GAP = "  "
+#: From here on, and where they are not finite, numbers with a fraction are written as 1.7e+308.
+_LARGE = 1e15
 _LEAST_TEXT = 12
 
 #: The key of what a row below the others is called, whichever column is the first; else the first is "total".
@@ -92,7 +94,7 @@ def cell_text(row: dict[str, Any], column: Column) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.6f}" if abs(value) < 1 else f"{value:,.2f}"
+        return f"{value:,.6f}" if abs(value) < 1 else f"{value:,.2f}" if abs(value) < _LARGE else f"{value:g}"
     return printable(str(value))
 
 
@@ -103,7 +105,7 @@ def share_text(share: float | None) -> str:
 
 def count_text(count: float | None) -> str:
     """A count that may lie between two whole numbers."""
-    return "-" if count is None else f"{count:,.0f}" if count == int(count) or abs(count) >= 100 else f"{count:,.1f}"
+    return "-" if count is None else f"{count:,.0f}" if abs(count) >= 100 or count == int(count) else f"{count:,.1f}"
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -111,6 +113,8 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     size = abs(seconds)
+    if not size < _LARGE:
+        return f"{seconds:g} s"
     return f"{seconds:,.{3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0}f} s"
 
 

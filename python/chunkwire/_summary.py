@@ -148,8 +148,7 @@ class Summary:
         percentiles (those two of the total alone if not ``grouped``)."""
         rows = self.to_dicts()
         if self.other is not None:
-            number = self.other["groups"]
-            rows.append({self.by[0]: f"other ({number:,} {'group' if number == 1 else 'groups'})"} | self.other)
+            rows.append({self.by[0]: self._other_label} | self.other)
         found: list[tuple[list[Column], list[dict[str, Any]], Total]] = [(self.text_columns(), rows, self.total)]
         groups = rows if grouped and len(rows) > 1 else ()
         if _breakdown.share_name("cached_tokens") in self.total and self.total["streams"]:
@@ -157,6 +156,12 @@ class Summary:
         if self.percentiles and self.total["streams"]:
             found.append(_percentiles.table_of(self.by, groups, self.total, self.percentiles))
         return found
+
+    @property
+    def _other_label(self) -> str:
+        """What the row of the other groups is called."""
+        number = self.other["groups"] if self.other is not None else 0
+        return f"other ({number:,} {'group' if number == 1 else 'groups'})"
 
     def text_columns(self) -> list[Column]:
         """The columns of the sums as they are printed: keys to the left, numbers to the right."""
@@ -235,6 +240,8 @@ def summarize(
     """Sums the table's rows by one key or several."""
     import numpy as np
 
+    if not isinstance(by, Iterable):
+        raise TypeError(f"by: expected {', '.join(map(repr, BY))}, or several of them, got {by!r}")
     keys = (by,) if isinstance(by, str) else tuple(by)
     unknown = [key for key in keys if key not in BY]
     if unknown or not keys or len(set(keys)) < len(keys):
@@ -351,7 +358,7 @@ def _float_sums(values: Any, groups: _Ints, count: int) -> list[float | None]:
 def _float_sum(values: list[float]) -> float:
     try:
         return math.fsum(values)
-    except OverflowError:  # more than a float can be
+    except (OverflowError, ValueError):  # more than a float can be, or infinities of both signs
         return sum(values)
 
 

@@ -388,7 +388,7 @@ class UsageTable(Table):
         """
         return summarize(
             self if prices is None else self.with_costs(prices),
-            by if isinstance(by, str) else tuple(by),
+            by,
             since=since,
             until=until,
             sort=sort,

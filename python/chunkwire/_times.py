@@ -32,6 +32,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _RELATIVE = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
 _COMPACT = re.compile(r"(?:19|20)\d\d[01]\d[0-3]\d", re.ASCII)
+#: Years and months that lack what tells them from seconds.
+_SHORT = re.compile(r"\d{4}(?:\d\d)?", re.ASCII)
+_WEEK = re.compile(r"\d{4}-?[Ww].*", re.ASCII | re.DOTALL)
 _MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
 _EXPECTED = (
     "a date (2026-11-20), a month (2026-11), a time (2026-11-20T14:30, in UTC), seconds since 1970, or so long ago: 7d"
@@ -121,7 +124,10 @@ def _moment(name: str, value: Any, now: datetime) -> tuple[datetime, datetime]:
         end = _MAX if last else datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
         return datetime(year, month, 1, tzinfo=UTC), end
     if isinstance(found, Real) and not isinstance(found, bool):
-        seconds = float(found)
+        try:
+            seconds = float(found)
+        except OverflowError:
+            raise ValueError(f"{name}: a number of seconds that is after the year 9999") from None
         if not math.isfinite(seconds) or not 0 <= seconds <= LAST:
             hint = "; are these milliseconds?" if seconds > LAST else ""
             raise ValueError(f"{name}: {value} is no number of seconds between 1970 and the year 9999{hint}")
@@ -148,6 +154,13 @@ def _parsed(name: str, text: str, now: datetime) -> datetime | date | float | tu
             return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
         if _COMPACT.fullmatch(text):
             raise ValueError(f"{name}: {text} could be a date or seconds; write {text[:4]}-{text[4:6]}-{text[6:]}")
+        if _SHORT.fullmatch(text):
+            dashed = f"{text[:4]}-{text[4:] or '01'}"
+            raise ValueError(
+                f"{name}: {text} could be a {'month' if text[4:] else 'year'} or seconds; write {dashed} or {text}.0"
+            )
+        if _WEEK.fullmatch(text):
+            raise ValueError(f"{name}: {text} is a week; write the date of its first or last day, as in 2026-11-20")
         if _NUMBER.fullmatch(text):
             return float(text)
         if _MONTH.fullmatch(text):

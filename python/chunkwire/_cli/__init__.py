@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         note(_explain(error))
-    except (ValueError, TypeError, ImportError, MemoryError) as error:
+    except (ValueError, TypeError, ImportError, MemoryError, OverflowError, RecursionError) as error:
         note(str(error) or type(error).__name__)
     return 2
 

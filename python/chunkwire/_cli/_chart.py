@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def chart_text(summary: chunkwire.Summary, name: str, *, width: int, encoding: s
     labels = [column for column in columns if column.is_text]
     numbers = [_number(row, name) for row in rows]
     values = [max(float(row[name]), 0.0) if row.get(name) is not None else 0.0 for row in rows]
-    longest = max(values, default=0.0)
+    longest = max(filter(math.isfinite, values), default=0.0)
     # First come the numbers, then the labels, and what they leave is for the bars.
     room = width - max(map(len, numbers), default=0) - len(_GAP) * (len(labels) + 1)
     texts = [[cell_text(row, label) for label in labels] for row in rows]
@@ -49,8 +50,14 @@ def chart_text(summary: chunkwire.Summary, name: str, *, width: int, encoding: s
     lines = []
     for some, value, number in zip(texts, values, numbers, strict=True):
         label = _GAP.join(text + " " * (wide - width_of(text)) for text, wide in zip(some, widths, strict=True))
-        lines.append((label, bar(value / longest if longest > 0 else 0.0, bar_width, blocks=blocks), number))
+        if math.isfinite(value):
+            share = value / longest if longest > 0 else 0.0
+        else:
+            share = float(math.isinf(value))
+        lines.append((label, bar(share, bar_width, blocks=blocks), number))
     title = name.replace("_", " ")
+    if math.inf in values:
+        title += " (bars of inf are cut off)"
     return _coloured(title, lines) if colour else _joined(title, lines)
 
 
@@ -59,7 +66,7 @@ def _number(row: dict[str, Any], name: str) -> str:
     value = row.get(name)
     if name.endswith("_share"):
         return share_text(value)
-    if isinstance(value, float) and name != "cost":
+    if isinstance(value, float) and name not in ("cost", "computed_cost"):
         return seconds_text(value) if "time" in name else count_text(value)
     return cell_text({name: value}, Column(name, name))
 

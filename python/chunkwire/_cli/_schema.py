@@ -22,8 +22,8 @@ DOCUMENT = {
     "rows": "the groups, or with --rows the streams",
     "other": "what --top left out, summed up, with its number of groups; null if nothing",
     "total": "the sums of all",
-    "prices": "source, priced (how many streams), matched (by model the name in the prices), unpriced (model, "
-    "provider, reason, streams); null without --cost or --prices",
+    "prices": "of the streams of total: source, priced (how many), matched (by model the name in the prices), "
+    "unpriced (model, provider, reason, streams); null without --cost or --prices",
     "damage": "damaged, server_errors (how many), damaged_bytes, skipped_bytes",
     "failures": "the sources that could not be read: source, error",
     "passed_over": "files in folders that were not read, for their names",
@@ -33,9 +33,9 @@ GROUP = {
     "model month day hour source status finish_reason": "those of --by: times in UTC or unknown, null where none sent",
     "streams reported chunks": "how many",
     "prompt_tokens cached_tokens completion_tokens reasoning_tokens total_tokens": "sums, exact",
-    "cost": "sum of what servers reported; only there if any did",
-    "priced computed_cost": "how many streams have a price, and the sum of their costs by it, or null; with --cost or "
-    "--prices",
+    "cost": "sum of what servers reported, null if that is no finite number; only there if any did",
+    "priced computed_cost": "how many streams have a price, and the sum of their costs by it, null if there is "
+    "none or that is no finite number; with --cost or --prices",
     "estimated estimated_completion_tokens estimated_low estimated_high": "how many streams without usage have an "
     "estimate, and the sums of these, or null; with --estimate",
     "cache_write_tokens audio_prompt_tokens audio_completion_tokens accepted_prediction_tokens "
@@ -61,7 +61,7 @@ STREAM = {
     "time_to_first_token generation_time": "seconds, as the server measured them, or null",
     "content_deltas text_bytes": "deltas with text, and its bytes; with --estimate",
     "estimated_completion_tokens estimated_low estimated_high": "where no usage was reported, or null; with --estimate",
-    "computed_cost": "by the prices, or null; with --cost or --prices",
+    "computed_cost": "by the prices, null if there is none or it is no finite number; with --cost or --prices",
 }
 
 
@@ -78,7 +78,7 @@ def keys_text() -> str:
         *textwrap.wrap(
             "A percentile is NumPy's method linear: of n values in their order, counted from 0, it lies at place "
             "(n - 1) p / 100, between its neighbours in a straight line. CSV has the rows and, as a last row called "
-            "other, what --top left out; so its columns add up. Share and percentile are no sums.",
+            "other (4 groups), what --top left out; so its columns add up. Share and percentile are no sums.",
             width=78,
         ),
     ]

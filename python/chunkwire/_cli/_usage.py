@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import os
 import shutil
 import sys
 from argparse import Namespace
@@ -48,6 +50,7 @@ def run(options: Namespace) -> int:
     keys = sorting(options.sort, nothing) if options.rows else None
     if not options.rows:
         about |= {"sort": options.sort, "top": options.top}
+    _check_files(options)
     if options.report:
         _report.needed()
     if options.chart and (options.rows or options.format != "table"):
@@ -78,6 +81,16 @@ def run(options: Namespace) -> int:
     return 2 if table.failures else 0
 
 
+def _check_files(options: Namespace) -> None:
+    """What is written must not be written over, nor over the prices."""
+    named = [("--prices", options.prices), ("--output", options.output), ("--report", options.report)]
+    files = [(option, os.path.realpath(path)) for option, path in named if path not in (None, "-", os.devnull)]
+    for at, (option, path) in enumerate(files):
+        for other, same in files[:at]:
+            if path == same or (os.path.exists(path) and os.path.exists(same) and os.path.samefile(path, same)):
+                raise ValueError(f"{other} and {option} name the same file: {path}")
+
+
 def _read(sources: Any, options: Namespace, **others: Any) -> chunkwire.UsageTable:
     """The table, with estimates and costs if those are wanted."""
     if not (options.cost or options.prices):
@@ -96,12 +109,12 @@ def _write(
 ) -> None:
     """The groups or streams, as they are asked for."""
     other = summary.other
+    inside = table.between(summary.since, summary.until)
     if options.rows:
-        inside = table.between(summary.since, summary.until)
         table, other = picked(inside, keys, options.top, breakdown=options.breakdown, percentiles=options.percentiles)
     to_file = not is_stdout(options.output)
     if options.format == "json":
-        write(json_bytes(_document(table, summary, other, options.rows), indent=1) + b"\n", options.output)
+        write(json_bytes(_document(table, inside, summary, other, options.rows), indent=1) + b"\n", options.output)
     elif options.format in ("csv", *_arrow.FORMATS):
         if options.format == "csv":
             data = _csv(table, summary, options.rows)
@@ -138,11 +151,18 @@ def _write(
 def _chart(summary: chunkwire.Summary, sort: str | None, *, fit: bool, to_file: bool) -> str:
     width = shutil.get_terminal_size().columns if fit else _WIDTH
     encoding = "utf-8" if to_file else sys.stdout.encoding
-    return chart_text(summary, charted(summary, sort), width=width, encoding=encoding, colour=fit)
+    name = charted(summary, sort)
+    if "cost" not in summary.columns and "cost" in (one.partition(":")[0].strip() for one in (sort or "").split(",")):
+        note(f"no server reported a cost: the chart is of {name.replace('_', ' ')}")
+    return chart_text(summary, name, width=width, encoding=encoding, colour=fit)
 
 
 def _document(
-    table: chunkwire.UsageTable, summary: chunkwire.Summary, other: dict[str, Any] | None, rows: bool
+    table: chunkwire.UsageTable,
+    inside: chunkwire.UsageTable,
+    summary: chunkwire.Summary,
+    other: dict[str, Any] | None,
+    rows: bool,
 ) -> dict[str, Any]:
     stats = table.stats
     return {
@@ -155,10 +175,10 @@ def _document(
         "outside": summary.outside,
         "undated": summary.undated,
         "percentiles": list(summary.percentiles),
-        "rows": table.to_dicts() if rows else summary.to_dicts(),
-        "other": other,
-        "total": summary.total,
-        "prices": _prices(table),
+        "rows": [_finite(row) for row in (table if rows else summary).to_dicts()],
+        "other": None if other is None else _finite(other),
+        "total": _finite(summary.total),
+        "prices": _prices(inside),
         "damage": {
             "damaged": stats.damaged,
             "server_errors": stats.errors,
@@ -167,6 +187,13 @@ def _document(
         },
         "failures": [{"source": label, "error": str(error)} for label, error in table.failures],
         "passed_over": table.passed_over,
+    }
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with None for what JSON has no number for."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
 
 
@@ -187,7 +214,7 @@ def _groups(summary: chunkwire.Summary) -> list[dict[str, Any]]:
     """The groups, and what ``--top`` left out as one more."""
     found = summary.to_dicts()
     if summary.other is not None:
-        found.append({summary.by[0]: "other"} | {key: summary.other[key] for key in summary.total})
+        found.append({summary.by[0]: summary._other_label} | {key: summary.other[key] for key in summary.total})
     return found
 
 

@@ -205,6 +205,8 @@ def _most(values: Any) -> float:
 
 def _short(value: float, _: Any = None) -> str:
     """A number at an axis: 1.5k, 20M."""
+    if abs(value) >= 1e21:
+        return f"{value:.4g}"
     for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.6g}{letter}"

@@ -32,6 +32,8 @@ _NAME = 40
 _HOUR, _DAY = 3600, 86400
 _COSTS = ("cost", "computed_cost")
 _DAMAGES = 25
+#: No bar is longer: with more, axes cannot be computed.
+_LONGEST = 1e30
 #: More columns than a chart can show; only wrong times make so many.
 _COLUMNS = 400
 
@@ -196,7 +198,7 @@ def _series(inside: UsageTable, unit: str, name: str, shown: set[str]) -> Timeli
     for row in inside.summary((unit, "model")):
         if row[unit] in shown:
             model = row["model"] if row["model"] in colours else _OTHER
-            value = max(float(row.get(name) or 0), 0.0)
+            value = _length(row.get(name))
             times = values.setdefault(row[unit], {})
             times[model] = times.get(model, 0.0) + value
     spans = [_span(text, unit) for text in values]
@@ -283,13 +285,15 @@ def _costs(inside: UsageTable, by_model: Summary, name: str) -> Figure | None:
     if unit := _unit(inside):
         shown = _shown(inside.summary(unit, top=_COLUMNS), unit)
         charts.append((f"by {unit}", _series(inside, unit, name, shown)))
+    sums = [*(row[name] for row in with_cost), *getattr(inside, name).tolist()]
+    notes = [f"Bars end at {_LONGEST:g}: some would be longer."] if any(value > _LONGEST for value in sums) else []
     assert isinstance(total, dict)
     table = Table(columns, rows, total | {"told": everywhere})
     if name == "cost":
         about = "As servers reported it with the usage of a stream; what they did not price is not in it."
-        return Figure("costs", "Cost", about, charts, table)
+        return Figure("costs", "Cost", about, charts, table, notes)
     about = "Computed for each stream by a list of prices; what has no price there is not in it."
-    notes = inside.costs.note.splitlines() if inside.costs is not None else []
+    notes += inside.costs.note.splitlines() if inside.costs is not None else []
     return Figure("computed", "Computed cost", about, charts, table, notes)
 
 
@@ -412,7 +416,12 @@ def _damage(table: UsageTable) -> Figure:
 
 def _floats(rows: Sequence[dict[str, Any]], name: str) -> list[float]:
     """Lengths of bars: nothing is shorter than 0, whatever a server sent."""
-    return [max(float(row.get(name) or 0), 0.0) for row in rows]
+    return [_length(row.get(name)) for row in rows]
+
+
+def _length(value: float | None) -> float:
+    """The same of one value; and what is no finite number, or too large, ends where bars end."""
+    return 0.0 if value is None or not value > 0 else min(float(value), _LONGEST)
 
 
 def _labels(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
