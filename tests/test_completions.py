@@ -369,3 +369,10 @@ def test_a_finish_reason_that_is_empty_until_the_end(engine: str) -> None:
 
 def choice(text: str, reason: str) -> dict[str, Any]:
     return {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+
+
+def test_a_tool_type_that_is_no_text_stays(engine: str) -> None:
+    sent = [{"index": 0, "id": "a", "type": {}, "function": {"name": "f", "arguments": "1"}}]
+    delta = {"index": 0, "delta": {"tool_calls": sent}, "finish_reason": "tool_calls"}
+    (completion,) = check(engine, part(choices=[delta]) + DONE)
+    assert completion.to_dict()["choices"][0]["message"]["tool_calls"][0]["type"] == {}

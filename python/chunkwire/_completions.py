@@ -141,7 +141,8 @@ def _choice(
 def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
     kind = "custom" if call.get("function") is None and call.get("custom") is not None else "function"
     call = _with(call, id="", type="")
-    call["type"] = call["type"] or kind
+    if call["type"] == "":
+        call["type"] = kind
     if kind == "custom":
         if isinstance(call["custom"], dict):
             call["custom"] = _with(call["custom"], name="", input="")
