@@ -8,20 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import chunkwire
-from chunkwire._cli._output import (
-    check_hint,
-    damage_text,
-    failed,
-    json_bytes,
-    note,
-    nothing_found,
-    pass_over,
-    progress_for,
-    sources_of,
-    stdout_bytes,
-    writing,
-)
-from chunkwire._sources import Source, find
+from chunkwire._cli._each import each_source
+from chunkwire._cli._output import json_bytes, progress_for, stdout_bytes, writing
+from chunkwire._sources import Source
 
 __all__ = ["run"]
 
@@ -31,25 +20,11 @@ _PLAIN = frozenset({"id", "object", "created", "model", "system_fingerprint", "s
 
 def run(options: Namespace) -> int:
     """Runs the command."""
-    found = find(sources_of(options.paths))
-    pass_over(found.passed_over)
-    if not found.sources:
-        failed(found.failures)
-        return 2 if found.failures else nothing_found(options.paths)
-    failures = found.failures
-    total = chunkwire.Stats()
-    for source in found.sources:
-        pick = _picker(options.fields, source.label) if options.fields else None
-        try:
-            total += _decode(source, pick, options)
-        except BrokenPipeError:
-            raise
-        except (OSError, ImportError) as error:
-            failures.append((source.label, error))
-    failed(failures)
-    if damage := damage_text(total):
-        note(f"skipped {damage}: {check_hint(options.paths)}")
-    return 2 if failures else 0
+
+    def decode(source: Source) -> chunkwire.Stats:
+        return _decode(source, _picker(options.fields, source.label) if options.fields else None, options)
+
+    return each_source(options.paths, decode)
 
 
 def _decode(source: Source, pick: Callable[[chunkwire.Chunk], Any] | None, options: Namespace) -> chunkwire.Stats:

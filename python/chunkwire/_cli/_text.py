@@ -10,22 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import chunkwire
-from chunkwire._cli._output import (
-    check_hint,
-    damage_text,
-    failed,
-    json_bytes,
-    note,
-    nothing_found,
-    pass_over,
-    progress_for,
-    sources_of,
-    stdout_bytes,
-    write,
-    writing,
-)
+from chunkwire._cli._each import each_source
+from chunkwire._cli._output import json_bytes, note, progress_for, stdout_bytes, write, writing
 from chunkwire._render import printable
-from chunkwire._sources import Source, find
+from chunkwire._sources import Source
 
 __all__ = ["place", "run", "show"]
 
@@ -38,24 +26,7 @@ _TOLD = frozenset({"role", "content", "refusal", "tool_calls", "function_call", 
 
 def run(options: Namespace) -> int:
     """Runs ``text``."""
-    found = find(sources_of(options.paths))
-    pass_over(found.passed_over)
-    if not found.sources:
-        failed(found.failures)
-        return 2 if found.failures else nothing_found(options.paths)
-    failures = found.failures
-    total = chunkwire.Stats()
-    for source in found.sources:
-        try:
-            total += _write_source(source, options)
-        except BrokenPipeError:
-            raise
-        except (OSError, ImportError) as error:
-            failures.append((source.label, error))
-    failed(failures)
-    if damage := damage_text(total):
-        note(f"skipped {damage}: {check_hint(options.paths)}")
-    return 2 if failures else 0
+    return each_source(options.paths, lambda source: _write_source(source, options))
 
 
 def _write_source(source: Source, options: Namespace) -> chunkwire.Stats:
