@@ -30,7 +30,7 @@ const MAX_OPEN: usize = 4096;
 const USUAL_NODES: usize = 1 << 16;
 
 /// Texts that repeat from row to row, each kept once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Categories {
     codes: HashMap<Box<[u8]>, i32>,
     texts: Vec<Box<[u8]>>,
@@ -119,7 +119,7 @@ impl<'a> Members<'a> {
 
 /// What a chunk has to be like to add nothing to its stream but one more chunk, straight behind the one it is like, and
 /// what it [reports](crate::chunk::shape::Template::reports).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Likeness {
     /// Its [number](crate::chunk::shape::Template::number).
     template: u64,
@@ -154,8 +154,8 @@ impl Likeness {
     }
 }
 
-/// A sink that sorts chunks into streams.
-#[derive(Default)]
+/// A sink that sorts chunks into streams. (A clone can be finished while the other goes on.)
+#[derive(Clone, Default)]
 pub struct Tracker {
     nodes: Vec<Node>,
     rows: Vec<Row>,
@@ -216,6 +216,12 @@ impl Tracker {
             finish_reasons: self.finish_reasons,
             damages: self.damages,
         }
+    }
+
+    /// How many streams have begun and not ended: no `[DONE]` yet, and choices that have not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.open_rows.iter().filter(|&&row| !self.rows[row].has_finished()).count()
     }
 
     /// Takes a chunk that matched a shape.

@@ -28,6 +28,11 @@ Whole messages, the deltas of each stream folded into one completion::
     for completion in chunkwire.completions("log.sse"):
         print(completion.choices[0].message.content, completion.usage)
 
+Logs that are being written, through rotation and truncation; `UsageReader` for code that owns the socket::
+
+    for chunk in chunkwire.follow("live.sse"): ...
+    for usage in chunkwire.follow_usage("live.sse"): print(usage.summary())
+
 Any server-sent events, not only chunks: `events`.
 
 What is damaged raises `DecodeError`, and what the server reports as an error raises `StreamError`; decoding can go on
@@ -40,6 +45,7 @@ from chunkwire._batches import ChunkBatch, batches
 from chunkwire._completions import Audio, Completion, CompletionChoice, Message, completions
 from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
+from chunkwire._follow import Followed, follow, follow_usage
 from chunkwire._model import (
     Choice,
     Chunk,
@@ -57,6 +63,7 @@ from chunkwire._scan import scan
 from chunkwire._stats import Damage, Stats
 from chunkwire._summary import Summary
 from chunkwire._table import UsageTable, usage
+from chunkwire._usage_reader import UsageReader
 
 __all__ = [
     "Audio",
@@ -72,6 +79,7 @@ __all__ = [
     "Decoder",
     "Delta",
     "Event",
+    "Followed",
     "FunctionCall",
     "Logprobs",
     "Message",
@@ -82,6 +90,7 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "Usage",
+    "UsageReader",
     "UsageTable",
     "adecode",
     "batches",
@@ -89,6 +98,8 @@ __all__ = [
     "contents",
     "decode",
     "events",
+    "follow",
+    "follow_usage",
     "scan",
     "usage",
 ]

@@ -52,6 +52,7 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "Usage",
+    "UsageReader",
     "batches",
     "chunks",
     "completions",
@@ -588,3 +589,44 @@ def usage(
     for reason, place in wrong:
         chunk_reader.count_damage("wrong_type", reason, *place)
     return columns, chunk_reader.stats()
+
+
+class UsageReader:
+    """Reads usage of what its caller feeds: the columns of all streams so far, whenever asked for."""
+
+    def __init__(
+        self, *, strict: bool = False, max_event_bytes: int = MAX_EVENT_BYTES, name: str | None = None
+    ) -> None:
+        self._tracker = Tracker()
+        self._options = strict, max_event_bytes, name
+        self._reader = _ChunkReader(self._tracker, *self._options)
+        self._before = Stats()
+        self._lock = _InUse()
+
+    def feed(self, data: Any) -> None:
+        """Takes bytes."""
+        block = as_bytes(data)
+        with self._lock:
+            self._reader.feed(block)
+
+    def end(self) -> None:
+        """The source ends; what is fed behind it is another one, whose offsets begin anew."""
+        with self._lock:
+            self._reader.finish()
+            self._before += self._reader.stats()
+            self._reader = _ChunkReader(self._tracker, *self._options)
+
+    def columns(self) -> tuple[dict[str, Any], Stats]:
+        """The columns and counts of what was read so far, as if it were all."""
+        with self._lock:
+            tracker = self._tracker.copy()
+            stats = self._before + self._reader.stats()
+        columns, wrong = tracker.finish()
+        stats.damaged += len(wrong)
+        kept = wrong[: KEPT_DAMAGES - len(stats.damages)]
+        stats.damages += [Damage("wrong_type", reason, *place, None, self._options[2]) for reason, place in kept]
+        return columns, stats
+
+    def unfinished(self) -> int:
+        """How many streams have not ended yet."""
+        return self._tracker.unfinished()

@@ -8,6 +8,7 @@ is said at `Tracker._row_of_id`.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from array import array
@@ -262,6 +263,21 @@ class Tracker:
                 row.parent = parent
                 if parent is not None:
                     parent.parts = [row]
+
+    def unfinished(self) -> int:
+        """How many streams have begun and not ended: no `[DONE]` yet, and choices that have not finished."""
+        return sum(not row.has_finished() for row in self._open_rows)
+
+    def copy(self) -> Tracker:
+        """Another tracker with these rows, to be finished while this one goes on."""
+        other = Tracker(measures=self._measures)
+        rows = {row: copy.copy(row) for row in self._rows}
+        for row in rows.values():
+            row.parent = rows[row.parent] if row.parent else None
+        other._rows = list(rows.values())
+        other.wrong = self.wrong.copy()
+        other._first_loss = self._first_loss
+        return other
 
     def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
         """Ends all streams: the columns, and the usage that they cannot hold (reason and place)."""

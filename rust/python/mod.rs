@@ -2,7 +2,7 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches` and `usage` give columns, `arrow` hands columns to other libraries, `completions` gives whole
+//! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions` gives whole
 //! messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of
 //! their classes; `convert` and `errors` turn values and damage into Python's own.
 
@@ -19,6 +19,7 @@ mod live;
 mod lock;
 mod models;
 mod pipeline;
+mod reader;
 mod spares;
 mod tokens;
 mod usage;
@@ -42,6 +43,8 @@ mod _native {
     use super::live::Session;
     #[pymodule_export]
     use super::models::Models;
+    #[pymodule_export]
+    use super::reader::UsageReader;
     #[pymodule_export]
     use super::usage::usage;
     #[pymodule_export]

@@ -15,7 +15,7 @@ use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
 
 /// Events between two looks at Python's signals.
-const EVENTS_AT_ONCE: usize = 1 << 16;
+pub(super) const EVENTS_AT_ONCE: usize = 1 << 16;
 
 /// A smaller file is not worth a second thread.
 const SMALL_FILE: u64 = 4 << 20;
@@ -92,7 +92,7 @@ fn part_bytes() -> Option<usize> {
 }
 
 /// Columns and counts.
-type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
+pub(super) type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
 
 /// The same by several threads; None if the file cannot be split.
 fn by_threads<'py>(
@@ -114,7 +114,8 @@ fn by_threads<'py>(
     }
 }
 
-fn result<'py>(
+/// Streams and counts as columns for Python.
+pub(super) fn result<'py>(
     py: Python<'py>,
     streams: Streams,
     mut stats: Stats,

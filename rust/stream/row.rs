@@ -37,6 +37,7 @@ impl Status {
 }
 
 /// What is known of a stream.
+#[derive(Clone)]
 pub struct Row {
     /// Its first id that is not empty.
     pub id: Option<Box<[u8]>>,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import chunkwire
-from chunkwire._cli import _check, _decode, _text, _usage
+from chunkwire._cli import _check, _decode, _follow, _text, _usage
 from chunkwire._cli._output import OutputError, flush, note
 from chunkwire._cli._schema import keys_text
 
@@ -29,6 +29,7 @@ examples:
   chunkwire decode log.sse --fields id,content  chunks as JSON lines
   chunkwire text log.sse                        what was said
   chunkwire show log.sse@1234                   one stream whole
+  chunkwire follow live.sse                     chunks as they are written
   chunkwire check log.sse                       what is wrong, and where
 
 exit codes:
@@ -46,6 +47,7 @@ examples:
   chunkwire usage logs/ --by day --chart
   chunkwire usage logs/ --since 2026-11 --report report.html
   chunkwire usage logs/ --cost --estimate
+  chunkwire usage live.sse --follow
   chunkwire usage log.sse --rows --format csv -o streams.csv
   chunkwire usage logs/ --rows --format parquet -o streams.parquet
   curl -sN ... | chunkwire usage -
@@ -60,6 +62,16 @@ examples:
   chunkwire decode log.sse
   chunkwire decode log.sse --fields id,model,content,usage.total_tokens
   tail -c +1 -f live.sse | chunkwire decode - --fields content
+"""
+
+_FOLLOW = """\
+The file may be rotated and truncated. The last event is printed once it is
+whole. Ctrl-C ends it.
+
+examples:
+  chunkwire follow live.sse
+  chunkwire follow live.sse --from-end --text
+  chunkwire follow live.sse --fields id,usage.total_tokens --idle 60
 """
 
 _TEXT = """\
@@ -200,6 +212,11 @@ def _parser() -> argparse.ArgumentParser:
     usage.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
     usage.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
 
+    usage.add_argument(
+        "--follow", action="store_true", help="a log that is being written: show the table as it grows, until Ctrl-C"
+    )
+    _growing(usage)
+
     decode = _command(commands, "decode", _decode.run, "chunks as JSON lines", _DECODE)
     decode.add_argument(
         "--fields", type=_names, metavar="NAME[,NAME]", help="only these fields, e.g. id,model,content (default: all)"
@@ -208,6 +225,13 @@ def _parser() -> argparse.ArgumentParser:
         "--on-error", choices=("skip", "raise"), default="skip",
         help="at damage: skip it and tell at the end, or stop (default: skip)",
     )  # fmt: skip
+
+    follow = _command(commands, "follow", _follow.run, "chunks as JSON lines, as a log is written", _FOLLOW)
+    follow.add_argument(
+        "--fields", type=_names, metavar="NAME[,NAME]", help="only these fields, as for decode (default: all)"
+    )
+    follow.add_argument("--text", action="store_true", help="only what is said, as it comes")
+    _growing(follow)
 
     text = _command(commands, "text", _text.run, "what was said: the deltas of each stream as whole messages", _TEXT)
     text.add_argument("--format", choices=("text", "jsonl"), default="text", help="default: text")
@@ -247,6 +271,12 @@ def _command(
     return command
 
 
+def _growing(command: argparse.ArgumentParser) -> None:
+    """The options about logs that are being written."""
+    command.add_argument("--from-end", action="store_true", help="only what is written from now on")
+    command.add_argument("--idle", type=_seconds, metavar="SECONDS", help="end when nothing was written for so long")
+
+
 class _Version(argparse.Action):
     """Prints the version; looks it up only then."""
 
@@ -279,6 +309,16 @@ def _alias(text: str) -> tuple[str, str]:
     if not (model and equals and name):
         raise argparse.ArgumentTypeError(f"expected MODEL=NAME, got {text!r}")
     return model, name
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
+    return seconds
 
 
 def _count(text: str) -> int:

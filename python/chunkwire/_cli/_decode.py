@@ -12,7 +12,7 @@ from chunkwire._cli._each import each_source
 from chunkwire._cli._output import json_bytes, progress_for, stdout_bytes, writing
 from chunkwire._sources import Source
 
-__all__ = ["run"]
+__all__ = ["line_of", "run"]
 
 #: Attributes that give what the field holds, null where it is absent: quicker than the whole chunk as a dict.
 _PLAIN = frozenset({"id", "object", "created", "model", "system_fingerprint", "service_tier", "content", "offset"})
@@ -22,12 +22,20 @@ def run(options: Namespace) -> int:
     """Runs the command."""
 
     def decode(source: Source) -> chunkwire.Stats:
-        return _decode(source, _picker(options.fields, source.label) if options.fields else None, options)
+        return _decode(source, line_of(options.fields, source.label), options)
 
     return each_source(options.paths, decode)
 
 
-def _decode(source: Source, pick: Callable[[chunkwire.Chunk], Any] | None, options: Namespace) -> chunkwire.Stats:
+def line_of(fields: list[str] | None, source: str) -> Callable[[chunkwire.Chunk], bytes]:
+    """A function that gives a chunk, or these fields of it, as a line of JSON."""
+    if fields is None:
+        return lambda chunk: json_bytes(chunk.to_dict()) + b"\n"
+    pick = _picker(fields, source)
+    return lambda chunk: json_bytes(pick(chunk)) + b"\n"
+
+
+def _decode(source: Source, line: Callable[[chunkwire.Chunk], bytes], options: Namespace) -> chunkwire.Stats:
     chunks = chunkwire.decode(
         source.feed,
         on_error=options.on_error,
@@ -37,9 +45,8 @@ def _decode(source: Source, pick: Callable[[chunkwire.Chunk], Any] | None, optio
     )
     write = stdout_bytes()
     for chunk in chunks:
-        line = json_bytes(chunk.to_dict() if pick is None else pick(chunk)) + b"\n"
         with writing():
-            write(line)
+            write(line(chunk))
     return chunks.stats
 
 

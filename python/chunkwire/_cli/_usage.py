@@ -17,6 +17,7 @@ from chunkwire import _report
 from chunkwire._breakdown import KINDS
 from chunkwire._cli import _arrow
 from chunkwire._cli._chart import chart_text, charted
+from chunkwire._cli._follow import live
 from chunkwire._cli._output import (
     check_hint,
     damage_text,
@@ -51,6 +52,8 @@ def run(options: Namespace) -> int:
     if not options.rows:
         about |= {"sort": options.sort, "top": options.top}
     _check_files(options)
+    if not options.follow and (options.from_end or options.idle is not None):
+        raise ValueError("--from-end and --idle are about a log that is followed: they need --follow")
     if options.report:
         _report.needed()
     if options.chart and (options.rows or options.format != "table"):
@@ -58,14 +61,18 @@ def run(options: Namespace) -> int:
     if options.format in _arrow.FORMATS:
         _arrow.check(options.format, options.output)
     nothing.summary(**about)  # what cannot be understood is told before anything is read
-    table = _read(
-        sources_of(options.paths),
-        options,
-        strict=options.strict,
-        engine=options.engine,
-        threads=options.threads,
-        progress=progress_for(options),
-    )
+    if options.follow:
+        table = live(options, lambda found: _live_text(_priced(found, options), about, keys, options))
+        table = _priced(table, options)
+    else:
+        table = _read(
+            sources_of(options.paths),
+            options,
+            strict=options.strict,
+            engine=options.engine,
+            threads=options.threads,
+            progress=progress_for(options),
+        )
     pass_over(table.passed_over)
     failed(table.failures)
     if next(table.by_source(), None) is None:
@@ -93,12 +100,16 @@ def _check_files(options: Namespace) -> None:
 
 def _read(sources: Any, options: Namespace, **others: Any) -> chunkwire.UsageTable:
     """The table, with estimates and costs if those are wanted."""
-    if not (options.cost or options.prices):
-        if options.provider or options.alias:
-            raise ValueError("--provider and --alias are about prices: they need --cost or --prices FILE")
-        return chunkwire.usage(sources, estimate=options.estimate, **others)
-    table = chunkwire.usage(sources, estimate=options.estimate, **others)
-    return table.with_costs(options.prices, provider=options.provider, aliases=dict(options.alias))
+    return _priced(chunkwire.usage(sources, estimate=options.estimate, **others), options)
+
+
+def _priced(table: chunkwire.UsageTable, options: Namespace) -> chunkwire.UsageTable:
+    """The table with costs, if those are wanted."""
+    if options.cost or options.prices:
+        return table.with_costs(options.prices, provider=options.provider, aliases=dict(options.alias))
+    if options.provider or options.alias:
+        raise ValueError("--provider and --alias are about prices: they need --cost or --prices FILE")
+    return table
 
 
 def _write(
@@ -130,22 +141,48 @@ def _write(
             note(f"{damage}: {check_hint(options.paths)}")
     else:
         fit = not to_file and sys.stdout.isatty()
-        tables = summary.tables(grouped=not options.rows)
-        if options.rows:
-            shown = (one for one in tables[0][0] if one.name.endswith("_tokens") and one.name not in _ESTIMATES)
-            tokens = {one.name: one.head for one in shown}
-            if options.breakdown:
-                tokens |= {
-                    name: name.removesuffix("_tokens").replace("_", " ") for name in KINDS if summary.total[name]
-                }
-            tables[0] = _rows(table, tokens, other, summary.total)
-        parts = [table_text(*one, fit=fit) for one in tables]
-        if options.chart:
-            parts.append(_chart(summary, options.sort, fit=fit, to_file=to_file))
-        lines = ["\n\n".join(parts), "", summary.note]
+        lines = _lines(table, summary, other, options, fit=fit, to_file=to_file)
         if damage := damage_text(table.stats):
             lines.append(f"{damage}: {check_hint(options.paths)}")
         write("\n".join(lines) + "\n", options.output)
+
+
+def _lines(
+    table: chunkwire.UsageTable,
+    summary: chunkwire.Summary,
+    other: dict[str, Any] | None,
+    options: Namespace,
+    *,
+    fit: bool,
+    to_file: bool,
+) -> list[str]:
+    """The groups or streams as tables for people, with a chart if that is wanted."""
+    tables = summary.tables(grouped=not options.rows)
+    if options.rows:
+        shown = (one for one in tables[0][0] if one.name.endswith("_tokens") and one.name not in _ESTIMATES)
+        tokens = {one.name: one.head for one in shown}
+        if options.breakdown:
+            tokens |= {name: name.removesuffix("_tokens").replace("_", " ") for name in KINDS if summary.total[name]}
+        tables[0] = _rows(table, tokens, other, summary.total)
+    parts = [table_text(*one, fit=fit) for one in tables]
+    if options.chart:
+        parts.append(_chart(summary, options.sort, fit=fit, to_file=to_file))
+    return ["\n\n".join(parts), "", summary.note]
+
+
+def _live_text(
+    table: chunkwire.UsageTable, about: dict[str, Any], keys: list[tuple[str, bool]] | None, options: Namespace
+) -> str:
+    """A table of what has been read so far, for a terminal."""
+    summary = table.summary(**about)
+    other = summary.other
+    if options.rows:
+        inside = table.between(summary.since, summary.until)
+        table, other = picked(inside, keys, options.top, breakdown=options.breakdown, percentiles=options.percentiles)
+    lines = _lines(table, summary, other, options, fit=True, to_file=False)
+    if damage := damage_text(table.stats):
+        lines.append(damage)
+    return "\n".join(lines)
 
 
 def _chart(summary: chunkwire.Summary, sort: str | None, *, fit: bool, to_file: bool) -> str:

@@ -1,0 +1,232 @@
+"""A file that grows: its path in, what is written to it out, through rotation and truncation, nothing lost and nothing
+twice.
+
+Rotation (the file is renamed or removed, and another comes under its name): the old one is read to its end, then files
+that came and went meanwhile, then the new one. Truncation (the file is copied, cut to nothing and written anew, as
+logrotate's `copytruncate` does): what had not been read of it is read from the copy, then copies that came meanwhile,
+then the file from its start. That a file is no longer the same is seen by its inode, and by the bytes before the place
+up to which it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["Piece", "Tail"]
+
+_BLOCK_BYTES = 1 << 18
+#: So many bytes before the place, and at the beginning, are compared to see whether a file is still the same.
+_MEMORY = 256
+#: What rotation puts behind a name: a number, a date, a time. (Not ".gz": what is packed is no longer written to.)
+_ROTATED = re.compile(r"[-_.]?\d[-_.:T\d]*")
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+
+
+@dataclass(slots=True)
+class Piece:
+    """Bytes that were written."""
+
+    data: bytes
+    #: Do they begin a file, or one that was cut to nothing?
+    is_first: bool
+
+
+class _File:
+    """A file, and how far it is read."""
+
+    def __init__(self, path: str) -> None:
+        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self.at = 0
+        self.is_first = True
+        self._memory = b""
+        status = os.fstat(self._handle)
+        #: What tells it from other files, while it is open.
+        self.key = status.st_dev, status.st_ino
+        #: It is not changed any more.
+        self.is_copy = False
+
+    def close(self) -> None:
+        if self._handle >= 0:  # and a number that is closed may be another file's by now
+            os.close(self._handle)
+            self._handle = -1
+
+    def size(self) -> int:
+        return os.fstat(self._handle).st_size
+
+    def bytes_at(self, at: int, count: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._handle, count, at)
+        os.lseek(self._handle, at, os.SEEK_SET)
+        return os.read(self._handle, count)
+
+    def read(self) -> bytes | None:
+        """What stands behind the place, a block at most; None if the file is not what it was."""
+        before = len(self._memory)
+        # Both in one, so that nothing happens between.
+        found = self.bytes_at(self.at - before, before + _BLOCK_BYTES)
+        if found[:before] != self._memory:
+            return None
+        self._memory = found[-_MEMORY:]
+        self.at += len(found) - before
+        return found[before:]
+
+    def skip(self) -> bytes:
+        """Goes on at the end; gives what stands before it."""
+        self.at = self.size()
+        self._memory = self.bytes_at(max(self.at - _MEMORY, 0), min(_MEMORY, self.at))
+        self.is_first = False
+        return self._memory
+
+    def restart(self) -> None:
+        """Goes on at the start."""
+        self.at, self._memory, self.is_first = 0, b"", True
+
+    def goes_on(self, other: _File) -> bool:
+        """Begins this file with what was read of the other? Then it is read from there on."""
+        before = len(other._memory)
+        if self.size() < other.at or self.bytes_at(other.at - before, before) != other._memory:
+            return False
+        self.at, self._memory, self.is_first, self.is_copy = other.at, other._memory, other.is_first, True
+        return True
+
+
+class Tail:
+    """What is written to a file.
+
+    `read` never waits: it gives the next piece, or None if there is none yet.
+    """
+
+    def __init__(self, path: str, *, at_end: bool = False) -> None:
+        self.path = path
+        self._folder, self._name = os.path.split(path)
+        self._waiting: deque[_File] = deque()  # what is to be read behind the file
+        self._file = _File(path)
+        try:
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            if self._file.bytes_at(0, 4).startswith(_PACKED):
+                raise ValueError(f"{path} is compressed: only a file that is written plainly can be followed")
+            #: What stands before the place where it begins, as far as it matters.
+            self.before = self._file.skip() if at_end else b""
+            self._known = self._heads()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets go of all files."""
+        for file in (self._file, *self._waiting):
+            file.close()
+        self._waiting.clear()
+
+    def read(self) -> Piece | None:
+        """The next piece."""
+        while True:
+            file = self._file
+            # Where nothing was read yet, only the copies can tell that something was there.
+            if file.at == 0 and not file.is_copy and self._turn_to_copies():
+                continue
+            data = file.read()
+            if data:
+                piece = Piece(data, file.is_first)
+                file.is_first = False
+                return piece
+            if data is None:
+                if not self._turn_to_copies():
+                    file.restart()
+            elif not self._turn():
+                return None
+
+    def _turn(self) -> bool:
+        """Goes on with the next file, if the one at hand has been read and is not written to any more."""
+        file = self._file
+        if self._waiting:
+            self._file = self._waiting.popleft()
+            file.close()
+            return True
+        try:
+            new = _File(self.path)
+        except OSError:  # between two files, or not to be read now
+            return False
+        between: list[_File] = []
+        if new.key != file.key:
+            before, after = self._news(file)
+            between = [*before, *after]
+        # Who writes may have the old file open still, until the new one has something.
+        if new.key == file.key or not (new.size() or between):
+            new.close()
+            return False
+        self._waiting.extend([*between, new])
+        self._known = self._heads()
+        return True  # the old file may have got more until now
+
+    def _turn_to_copies(self) -> bool:
+        """Goes on with copies of the file that were made before it was cut to nothing, and then with the file anew;
+        False if there are none."""
+        file = self._file
+        copies, later = self._news(file)
+        for other in later:
+            other.close()
+        while copies and not copies[0].goes_on(file):
+            copies.pop(0).close()
+        if not copies:
+            return False
+        for copy in copies:
+            copy.is_copy = True
+        file.restart()
+        self._waiting.extendleft((file, *copies[:0:-1]))
+        self._file = copies[0]
+        self._known = self._heads()
+        return True
+
+    def _siblings(self) -> list[str]:
+        """Files beside this one that bear its name and what rotation puts behind it, in the order of their last change
+        (which a system tells to a few milliseconds; of two numbers the larger is the older)."""
+        found = []
+        try:
+            with os.scandir(self._folder or ".") as entries:
+                for entry in entries:
+                    behind = entry.name.removeprefix(self._name)
+                    if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind) and entry.is_file():
+                        number = behind[1:] if behind[1:].isdecimal() else "0"
+                        found.append((entry.stat().st_mtime_ns, -int(number), entry.path))
+        except OSError:
+            return []
+        return [path for *_, path in sorted(found)]
+
+    def _opened(self) -> list[_File]:
+        found = []
+        for path in self._siblings():
+            try:
+                found.append(_File(path))
+            except OSError:
+                continue
+        return found
+
+    def _heads(self) -> dict[tuple[int, int], bytes]:
+        """How the files beside this one begin."""
+        heads = {}
+        for file in self._opened():
+            heads[file.key] = file.bytes_at(0, _MEMORY)
+            file.close()
+        return heads
+
+    def _news(self, file: _File) -> tuple[list[_File], list[_File]]:
+        """Files beside this one that were not there before, last changed before it and after it. (A system gives the
+        inode of a file that is gone to another.)"""
+        before: list[_File] = []
+        after: list[_File] = []
+        found = before
+        for other in self._opened():
+            head = self._known.get(other.key)
+            if other.key == file.key:
+                found = after
+            elif not head or other.bytes_at(0, len(head)) != head:
+                found.append(other)
+                continue
+            other.close()
+        return before, after

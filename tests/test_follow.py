@@ -1,0 +1,424 @@
+"""Logs that are being written: what a writer appends at any cut, rotates and truncates in; each chunk once out.
+
+The writer is a thread of its own, as it is in life; the truth is what it wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import chunkwire
+from chunkwire._tail import Tail
+
+#: Silence after which a test takes the writer to be done. (It tells when it is; this is for what it wrote last.)
+IDLE = 0.3
+
+
+def event(number: int) -> bytes:
+    # Contents hold what also begins a line: the seam between two files must not be taken in by it.
+    content = f"{number} data: x\\n: y"
+    return b'data: {"id":"s%d","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % (number // 9, content.encode())
+
+
+#: Where the content of an event looks like a line's beginning.
+INSIDE = event(1).index(b"data: x")
+
+
+def numbers(chunks: Iterator[chunkwire.Chunk]) -> list[int]:
+    return [int(str(chunk.content).split()[0]) for chunk in chunks]
+
+
+def appending(path: Path) -> io.FileIO:
+    return io.FileIO(path, "a")
+
+
+class Writer(threading.Thread):
+    """Appends a log piece by piece, and does something else between pieces."""
+
+    def __init__(self, path: Path, log: bytes, seed: int, between: Callable[[Writer], None]) -> None:
+        super().__init__(daemon=True)
+        self.path, self.log, self.random, self.between = path, log, random.Random(seed), between
+        self.rotations = 0
+        self.error: BaseException | None = None
+        path.touch()
+        self.file = appending(path)
+
+    def run(self) -> None:
+        try:
+            at = 0
+            while at < len(self.log):
+                size = self.random.choice([1, 2, 9, 50, 500, 3000])
+                self.file.write(self.log[at : at + size])
+                at += size
+                self.between(self)
+            self.file.close()
+        except BaseException as error:
+            self.error = error
+
+    def shift(self) -> None:
+        """Gives the name with ``.1`` free."""
+        for number in range(self.rotations, 0, -1):
+            os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+        self.rotations += 1
+
+    def rotate(self) -> None:
+        self.shift()
+        os.rename(self.path, f"{self.path}.1")
+        self.file.close()
+        self.file = appending(self.path)
+
+    def copy_and_truncate(self) -> None:
+        self.shift()
+        shutil.copy(self.path, f"{self.path}.1")
+        os.truncate(self.path, 0)
+
+
+def follow_writer(path: Path, events: int, seed: int, between: Callable[[Writer], None], engine: str) -> list[int]:
+    log = b"".join(event(number) + (b": ping\n\n" if number % 7 == 0 else b"") for number in range(events))
+    writer = Writer(path, log, seed, between)
+    silent = threading.Event()
+
+    def stop() -> bool:
+        return not writer.is_alive() and (silent.is_set() or (time.sleep(IDLE), silent.set())[0] is not None)
+
+    with chunkwire.follow(path, stop=stop, engine=engine) as chunks:  # type: ignore[arg-type]
+        writer.start()
+        found = numbers(chunks)
+        assert writer.error is None
+        assert not chunks.stats.damaged
+        assert chunks.stats.bytes == len(log)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rotation_at_any_place_and_pace(tmp_path: Path, seed: int, engine: str) -> None:
+    def between(writer: Writer) -> None:
+        if writer.random.random() < 0.12:
+            writer.rotate()
+        if writer.random.random() < 0.2:
+            time.sleep(writer.random.random() * 0.02)
+
+    assert follow_writer(tmp_path / "log.sse", 150, seed, between, engine) == list(range(150))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_truncation_of_what_was_copied(tmp_path: Path, seed: int, engine: str) -> None:
+    def between(writer: Writer) -> None:
+        if writer.random.random() < 0.1 and os.path.getsize(writer.path) > 400:
+            # What was written last may not have been read when the file is cut: it is in the copy.
+            time.sleep(writer.random.choice([0.0, 0.15]))
+            writer.copy_and_truncate()
+            # Not again at once: of a file that was cut twice between two looks nothing tells what it was.
+            time.sleep(0.15)
+
+    assert follow_writer(tmp_path / "log.sse", 120, seed, between, engine) == list(range(120))
+
+
+def test_a_removed_file_comes_again(tmp_path: Path) -> None:
+    def between(writer: Writer) -> None:
+        if writer.random.random() < 0.1:
+            time.sleep(0.15)
+            os.remove(writer.path)
+            time.sleep(0.02)
+            writer.file.close()
+            writer.file = appending(writer.path)
+
+    assert follow_writer(tmp_path / "log.sse", 100, 1, between, "native") == list(range(100))
+
+
+class Steps:
+    """A file that is changed step by step, each as soon as all of the last has been read."""
+
+    def __init__(self, path: Path, *steps: Callable[[], object]) -> None:
+        self.steps, self.calls = list(steps), 0
+
+    def __call__(self) -> bool:
+        self.calls += 1
+        if self.calls % 3:  # is asked only when nothing is there to read; now and then twice, so that it is waited for
+            return False
+        if not self.steps:
+            return True
+        self.steps.pop(0)()
+        return False
+
+
+def append(path: Path, data: bytes) -> Callable[[], object]:
+    def step() -> None:
+        with open(path, "ab") as file:
+            file.write(data)
+
+    return step
+
+
+def rotate(path: Path, data: bytes) -> Callable[[], object]:
+    def step() -> None:
+        path.rename(f"{path}-2026-11-27")
+        path.write_bytes(data)
+
+    return step
+
+
+def truncate(path: Path, data: bytes) -> Callable[[], object]:
+    return lambda: path.write_bytes(data)
+
+
+def test_the_last_event_is_waited_for(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1)[:20])
+    seen: list[int] = []
+    steps = Steps(
+        path, lambda: seen.append(0), append(path, event(1)[20:-1]), lambda: seen.append(1), append(path, b"\n")
+    )
+    found = []
+    for chunk in chunkwire.follow(path, stop=steps, engine=engine):  # type: ignore[arg-type]
+        found.append((str(chunk.content).split()[0], len(seen)))
+    assert found == [("0", 0), ("1", 2)]
+
+
+@pytest.mark.parametrize("change", [rotate, truncate])
+@pytest.mark.parametrize(
+    ("old", "new", "given", "damages"),
+    [
+        pytest.param(event(0), event(1), [0, 1], [], id="whole events"),
+        pytest.param(event(0), b"\xef\xbb\xbf" + event(1), [0, 1], [], id="BOM"),
+        pytest.param(event(0) + event(1)[:30], event(1)[30:], [0, 1], [], id="an event in both"),
+        pytest.param(event(0) + event(1)[:-2], event(1)[-2:], [0, 1], [], id="cut before the line end"),
+        pytest.param(event(0) + event(1)[:-1], b"\n" + event(2), [0, 1, 2], [], id="cut before the blank line"),
+        pytest.param(event(0) + b"event: x\n", event(1), [0, 1], [], id="cut between two fields"),
+        pytest.param(event(0) + event(1)[:-1], event(2), [0, 1, 2], [], id="no blank line"),
+        pytest.param(event(0) + event(1)[:30], event(2), [0, 2], ["truncated"], id="an event that broke off"),
+        pytest.param(event(0) + event(1)[:30], b"\xef\xbb\xbf" + event(2), [0, 2], ["truncated"], id="and a BOM"),
+        pytest.param(event(0) + event(1)[:30], b"event: x\n" + event(2), [0, 2], ["truncated"], id="and another field"),
+        pytest.param(
+            event(0) + event(1)[:INSIDE], event(1)[INSIDE:], [0, 1], [], id="cut before what looks like a field"
+        ),
+    ],
+)
+def test_where_one_file_ends_and_another_begins(
+    tmp_path: Path, change: Callable[[Path, bytes], Callable[[], object]], old: bytes, new: bytes,
+    given: list[int], damages: list[str], engine: str,
+) -> None:  # fmt: skip
+    path = tmp_path / "log.sse"
+    path.write_bytes(old)
+    chunks = chunkwire.follow(path, stop=Steps(path, change(path, new)), engine=engine)  # type: ignore[arg-type]
+    assert numbers(chunks) == given
+    assert [damage.kind for damage in chunks.stats.damages] == damages
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
+def test_a_new_file_that_begins_slowly(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0)[:40])
+    chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, event(1)[:size]), append(path, event(1)[size:])))
+    assert numbers(chunks) == [1]
+    assert [damage.kind for damage in chunks.stats.damages] == ["truncated"]
+
+
+def test_offsets_are_those_of_each_file(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1))
+    chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, event(2) + event(3))), engine=engine)  # type: ignore[arg-type]
+    assert [chunk.offset for chunk in chunks] == 2 * [0, len(event(0))]
+
+
+def test_what_looks_like_the_name_but_is_no_rotation_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0))
+
+    def others() -> None:
+        for name in ("log.sse.json", "log.sse.bak", "log.sse.1.gz", "log.sse.usage", "log.sse2x"):
+            (tmp_path / name).write_bytes(event(9))
+        rotate(path, event(1))()
+
+    assert numbers(chunkwire.follow(path, stop=Steps(path, others))) == [0, 1]
+
+
+def test_from_the_end(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1)[:30])
+    steps = Steps(path, append(path, event(1)[30:]), append(path, event(2)), rotate(path, event(3)))
+    chunks = chunkwire.follow(path, start="end", stop=steps, engine=engine)  # type: ignore[arg-type]
+    assert numbers(chunks) == [2, 3]  # nobody saw how 1 began
+    assert not chunks.stats.damaged
+    path.write_bytes(event(0))
+    assert numbers(chunkwire.follow(path, start="end", stop=Steps(path, append(path, event(1))))) == [1]
+
+
+def test_idle_ends_it_with_the_event_that_is_open(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1)[:-2])
+    assert numbers(chunkwire.follow(path, idle=0.05, engine=engine)) == [0, 1]  # type: ignore[arg-type]
+    assert numbers(chunkwire.follow(path, idle=0, strict=True)) == [0]
+
+
+def test_closing_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1))
+    chunks = chunkwire.follow(path)
+    assert next(chunks).content is not None
+    chunks.close()
+    chunks.close()
+    assert list(chunks) == []
+    with chunkwire.follow(path) as chunks:
+        pass
+    assert list(chunks) == []
+
+
+def test_damage_can_be_raised_and_gone_on_behind(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + b"data: {oops\n\n" + event(1))
+    chunks = chunkwire.follow(path, idle=0.05, on_error="raise", engine=engine)  # type: ignore[arg-type]
+    next(chunks)
+    with pytest.raises(chunkwire.DecodeError, match=r"log\.sse"):
+        next(chunks)
+    assert numbers(chunks) == [1]
+
+
+def test_async_for_lets_others_work(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.touch()
+
+    async def main() -> list[int]:
+        async def write() -> None:
+            for number in range(5):
+                await asyncio.sleep(0.01)
+                append(path, event(number))()
+
+        writing = asyncio.ensure_future(write())
+        found = []
+        async with chunkwire.follow(path, idle=0.5) as chunks:
+            async for chunk in chunks:
+                found.append(int(str(chunk.content).split()[0]))
+        await writing
+        return found
+
+    assert asyncio.run(main()) == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"start": "middle"}, "start must be"),
+        ({"idle": -1}, "idle must be"),
+        ({"stop": True}, "stop must be"),
+        ({"every": -1}, "every must be"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path: Path, options: dict[str, object], error: str) -> None:
+    path = tmp_path / "log.sse"
+    path.touch()
+    function = chunkwire.follow_usage if "every" in options else chunkwire.follow
+    with pytest.raises((ValueError, TypeError), match=error):
+        function(path, **options)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_followed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        chunkwire.follow(tmp_path / "nowhere.sse")
+    with pytest.raises(IsADirectoryError):
+        chunkwire.follow(tmp_path)
+    (tmp_path / "log.gz").write_bytes(b"\x1f\x8b\x08\x00rest")
+    with pytest.raises(ValueError, match="compressed"):
+        chunkwire.follow(tmp_path / "log.gz")
+
+
+def test_no_file_is_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    if before is None:
+        pytest.skip("this system does not tell which files are open")
+    for number in range(20):
+        path.write_bytes(event(0))
+        tail = Tail(str(path))
+        while tail.read():
+            pass
+        path.rename(f"{path}.{number}")
+        path.write_bytes(event(1))
+        while tail.read():
+            pass
+        tail.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# --- usage ---------------------------------------------------------------------------------------------------------
+
+
+def stream(number: int) -> bytes:
+    head = b'{"id":"s%d","model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]' % number
+    usage = b'"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
+    return b"data: " + head + b"}\n\ndata: " + head + b"," + usage + b"\n\ndata: [DONE]\n\n"
+
+
+def test_usage_of_a_log_that_grows(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(stream(0) + stream(1)[:100])
+    steps = Steps(path, append(path, stream(1)[100:]), rotate(path, stream(2)[:50]), append(path, stream(2)[50:]))
+    tables = list(chunkwire.follow_usage(path, every=0, stop=steps, engine=engine))  # type: ignore[arg-type]
+    assert [len(table) for table in tables] == sorted(len(table) for table in tables)
+    last = tables[-1]
+    assert list(last.id) == ["s0", "s1", "s2"]
+    assert list(last.total_tokens) == [3, 3, 3]
+    assert set(last.status) == {"complete"}
+    assert set(last.source) == {str(path)}
+    assert last.stats.bytes == 3 * len(stream(0))
+
+
+def test_a_stream_may_go_on_in_the_next_file(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "log.sse"
+    first = stream(0).index(b"\n\n") + 2
+    path.write_bytes(stream(0)[:first])
+    tables = chunkwire.follow_usage(path, stop=Steps(path, rotate(path, stream(0)[first:])), engine=engine)  # type: ignore[arg-type]
+    *_, last = tables
+    assert (len(last), list(last.chunks), list(last.status)) == (1, [2], ["complete"])
+
+
+def test_not_more_tables_than_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.touch()
+    steps = Steps(path, *[append(path, stream(number)) for number in range(10)])
+    tables = list(chunkwire.follow_usage(path, every=60, stop=steps))
+    assert [len(table) for table in tables] == [0, 10]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000])
+def test_a_reader_that_is_fed(samples: Path, size: int, engine: str) -> None:
+    for sample in sorted(samples.glob("*.sse")):
+        log = sample.read_bytes()
+        reader = chunkwire.UsageReader(engine=engine, source=str(sample))  # type: ignore[arg-type]
+        for start in range(0, len(log), size):
+            reader.feed(log[start : start + size])
+            if start % 50 == 0:
+                reader.usage()
+        reader.end()
+        whole = chunkwire.usage(sample, engine=engine)  # type: ignore[arg-type]
+        assert reader.usage().to_dicts() == whole.to_dicts()
+        assert reader.usage().stats == whole.stats
+
+
+def test_a_reader_counts_what_is_unfinished(engine: str) -> None:
+    reader = chunkwire.UsageReader(engine=engine)  # type: ignore[arg-type]
+    assert (reader.unfinished, len(reader.usage())) == (0, 0)
+    for number in range(2):
+        reader.feed(b'data: {"id":"%d","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n' % number)
+        assert (reader.unfinished, set(reader.usage().status)) == (number + 1, {"truncated"})
+    reader.feed(stream(5).replace(b'"delta":{', b'"delta":{"role":"assistant",'))
+    assert reader.unfinished == 2
+    assert list(reader.usage().status) == ["truncated", "truncated", "complete"]
+
+
+def test_a_reader_counts_wrong_usage_in_each_table_once(engine: str) -> None:
+    reader = chunkwire.UsageReader(engine=engine, source="here")  # type: ignore[arg-type]
+    reader.feed(b'data: {"id":"a","choices":[],"usage":{"total_tokens":"many"}}\n\n')
+    for _ in range(3):
+        stats = reader.usage().stats
+        assert (stats.damaged, [(one.kind, one.source) for one in stats.damages]) == (1, [("wrong_type", "here")])
