@@ -33,7 +33,7 @@ Logs that are being written, through rotation and truncation; `UsageReader` for 
     for chunk in chunkwire.follow("live.sse"): ...
     for usage in chunkwire.follow_usage("live.sse"): print(usage.summary())
 
-Any server-sent events, not only chunks: `events`.
+Any server-sent events, not only chunks: `events`. A log to be shared, without what was said in it: `redact`.
 
 What is damaged raises `DecodeError`, and what the server reports as an error raises `StreamError`; decoding can go on
 after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `Stats`) says where every byte went.
@@ -59,6 +59,7 @@ from chunkwire._model import (
     ToolCall,
     Usage,
 )
+from chunkwire._redact import redact
 from chunkwire._scan import scan
 from chunkwire._stats import Damage, Stats
 from chunkwire._summary import Summary
@@ -100,6 +101,7 @@ __all__ = [
     "events",
     "follow",
     "follow_usage",
+    "redact",
     "scan",
     "usage",
 ]

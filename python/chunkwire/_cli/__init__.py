@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import chunkwire
-from chunkwire._cli import _check, _decode, _follow, _text, _usage
+from chunkwire._cli import _check, _decode, _follow, _redact, _text, _usage
 from chunkwire._cli._output import OutputError, flush, note
 from chunkwire._cli._schema import keys_text
 
@@ -31,6 +31,7 @@ examples:
   chunkwire show log.sse@1234                   one stream whole
   chunkwire follow live.sse                     chunks as they are written
   chunkwire check log.sse                       what is wrong, and where
+  chunkwire redact log.sse -o report.sse        the log without what was said
 
 exit codes:
   0  fine
@@ -93,6 +94,17 @@ The offset is that of the stream, as `usage --rows --format csv`, `check` and
 examples:
   chunkwire show log.sse@1234
   chunkwire show log.sse@1234 --format json
+"""
+
+_REDACT = """\
+Whatever somebody said is replaced by filler with the same bytes, characters and
+escapes; ids become others. What a parser reads stays: the framing, names of
+members, usage, times, models, damage. So the log can be shared in a report of a
+fault. FILE is compressed if it ends in .gz, .zst, .bz2 or .xz.
+
+examples:
+  chunkwire redact log.sse -o report.sse
+  chunkwire redact log.jsonl.gz -o report.jsonl.gz --keep user_agent
 """
 
 _CHECK = """\
@@ -242,6 +254,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
 
+    redact = _command(commands, "redact", _redact.run, "a log to share: filler for what was said", _REDACT, reads=False)
+    redact.add_argument("path", metavar="PATH", help="a file (plain, gzip, zstd), or - for stdin")
+    redact.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
+    redact.add_argument(
+        "--keep", type=_names, default=(), metavar="NAME[,NAME]", help="keep what members of these names hold, too"
+    )
+
     check = _command(commands, "check", _check.run, "what is wrong, and where; exits 1 if anything is", _CHECK)
     check.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
     check.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
@@ -249,9 +268,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: Any, name: str, run: Any, summary: str, epilog: str, *, paths: bool = True
+    commands: Any, name: str, run: Any, summary: str, epilog: str, *, paths: bool = True, reads: bool = True
 ) -> argparse.ArgumentParser:
-    """A command, and the options that all commands have."""
+    """A command, and the options that all commands have which decode."""
     command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
@@ -260,6 +279,8 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
+    if not reads:
+        return command
     if paths:
         command.add_argument(
             "paths", nargs="+", metavar="PATH", help="a file (plain, gzip, zstd), a folder, a glob, or - for stdin"
