@@ -119,7 +119,8 @@ def whatwg_events(data: bytes, *, strict: bool = True) -> list[OracleEvent]:
             elif key == "id" and b"\0" not in value:
                 last_id = value.decode("utf-8", "replace")
             elif key == "retry" and value and all(byte in b"0123456789" for byte in value):
-                retry = min(int(value), 2**64 - 1)
+                # Python's int takes no more than some digits; thirty are more than the largest anyway.
+                retry = min(int(value.lstrip(b"0")[:30] or b"0"), 2**64 - 1)
         if lines and first is not None:
             raw = b"\n".join(lines)
             text = raw.decode("utf-8", "replace")

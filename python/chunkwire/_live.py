@@ -1,15 +1,15 @@
-"""Sessions for clients that have a parser of their own: what the adapters know of the engines."""
+"""Sessions and events for clients that have a parser of their own: what the adapters know of the engines."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chunkwire import _engine
 from chunkwire._model import Chunk
 
-__all__ = ["Session", "chunk", "engine", "models", "session"]
+__all__ = ["ClientEvents", "Layout", "Session", "bytes_of", "chunk", "engine", "events", "models", "session"]
 
 
 class Session(Protocol):
@@ -34,6 +34,35 @@ class Session(Protocol):
         """The beginning of a block that is left at the end."""
 
 
+class ClientEvents(Protocol):
+    """The events of one response, as objects of its client's."""
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """Takes bytes; iterate for what they complete."""
+
+    def take(self, data: bytes) -> list[Any]:
+        """Takes bytes; gives all that they complete at once."""
+
+    def pull(self, source: Iterable[Any], counted: tuple[Any, str] | None = None) -> Iterator[Any]:
+        """Takes an iterator of bytes, and feeds itself from it up to its end; iterate for everything. ``counted`` is an
+        object, and which of its attributes is to say how many bytes there were so far."""
+
+    def odd(self) -> tuple[bytes, Any] | None:
+        """Where the iteration ended because the source gave what is no bytes: the beginning of a block before that, and
+        that; else None."""
+
+
+class Layout(NamedTuple):
+    """How a client's events are made."""
+
+    #: Their class, whose instances have nothing but a ``__dict__``.
+    kind: type
+    #: The ``__dict__`` of an event of which nothing was sent.
+    defaults: dict[str, Any]
+    #: Its keys for type, data, id and retry.
+    names: tuple[str, str, str, str]
+
+
 def models(plan: list[tuple[Any, ...]]) -> Any:
     """The plan of a model class, for sessions: of each model its class, its three slots, its defaults by name, and its
     fields, each a tuple of name, is it required, and two specifications: how a value is constructed, and how it is
@@ -46,6 +75,21 @@ def session(models: Any = None, *, chunks_only: bool = False) -> Session:
     object without ``choices`` is not plain."""
     found: Session = _engine.load("auto").Session(models, chunks_only=chunks_only)
     return found
+
+
+def events(rules: str, layout: Layout) -> ClientEvents:
+    """Events by the rules of "httpx_sse", "sseclient" or the "standard"."""
+    found: ClientEvents = _engine.load("auto").ClientEvents(rules, *layout)
+    return found
+
+
+def bytes_of(response: Any, decoded: str, raw: str) -> Any:
+    """What a response's ``iter_bytes`` gives. That goes through four loops for each block: where nothing is to be
+    decoded, httpx's own ``iter_raw`` gives the same in half the time."""
+    ways = [getattr(type(response), name, None) for name in (decoded, raw)]
+    is_httpx = all(getattr(way, "__module__", None) in ("httpx._models", "httpx2._models") for way in ways)
+    is_raw = is_httpx and not response.is_stream_consumed and "content-encoding" not in response.headers
+    return getattr(response, raw if is_raw else decoded)()
 
 
 def chunk(sent: dict[str, Any]) -> Chunk:

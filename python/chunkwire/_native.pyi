@@ -16,6 +16,7 @@ __all__ = [
     "Choice",
     "Chunk",
     "Chunks",
+    "ClientEvents",
     "CompletionTokensDetails",
     "Completions",
     "Contents",
@@ -125,6 +126,23 @@ class UsageReader:
     def end(self) -> None: ...
     def columns(self) -> tuple[dict[str, Any], Stats]: ...
     def unfinished(self) -> int: ...
+
+@final
+class ClientEvents(Iterator[Any]):
+    def __new__(
+        cls,
+        rules: Literal["standard", "httpx_sse", "sseclient"],
+        kind: type,
+        defaults: dict[str, Any],
+        names: tuple[str, str, str, str],
+        *,
+        max_event_bytes: int = 67108864,
+    ) -> ClientEvents: ...
+    def __next__(self) -> Any: ...
+    def feed(self, data: Buffer) -> ClientEvents: ...
+    def take(self, data: Buffer) -> list[Any]: ...
+    def pull(self, source: Iterable[Any], counted: tuple[Any, str] | None = None) -> ClientEvents: ...
+    def odd(self) -> tuple[bytes, Any] | None: ...
 
 @final
 class Events(Iterator[Event]):

@@ -17,7 +17,7 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["AsyncResponse", "Response", "async_blocks", "blocks", "is_asynchronous"]
+__all__ = ["AsyncResponse", "Response", "async_blocks", "blocks", "body", "is_asynchronous"]
 
 
 class _Httpx(Protocol):
@@ -53,19 +53,27 @@ _READ_BYTES = 1 << 16
 
 
 def blocks(source: Any) -> Iterator[Any] | None:
-    """The blocks of a response; None if the source is none."""
+    """The blocks of a response, which is closed when nobody reads them any more; None if the source is none."""
+    found = body(source)
+    return None if found is None else _closing(found, source)
+
+
+def body(source: Any) -> Iterator[Any] | None:
+    """The blocks of a response, which stays as it is when nobody reads them any more; None if the source is none."""
     if callable(getattr(source, "iter_bytes", None)):
-        return _closing(source.iter_bytes(), source)
+        found: Iterator[Any] = source.iter_bytes()
+        return found
     if callable(getattr(source, "iter_content", None)):
         raw = getattr(source, "raw", None)
         # Of a body that is not sent in chunks, requests gives all at once or a byte at a time.
         if hasattr(raw, "read1") and not getattr(raw, "chunked", True) and not _is_read(source):
-            return _closing(_of_requests(source), source)
-        return _closing(source.iter_content(None), source)
+            return _of_requests(source)
+        found = source.iter_content(None)
+        return found
     if callable(getattr(source, "stream", None)) and hasattr(source, "read_chunked"):
-        if isinstance(body := getattr(source, "_body", None), bytes):  # urllib3 has read it already
-            return iter([body])
-        return _closing(_read1(source) if hasattr(source, "read1") else source.stream(), source)
+        if isinstance(read := getattr(source, "_body", None), bytes):  # urllib3 has read it already
+            return iter([read])
+        return _read1(source) if hasattr(source, "read1") else source.stream()
     return None
 
 
@@ -142,6 +150,7 @@ def _of_requests(response: Any) -> Iterator[bytes]:
         for _ in twin.iter_content(_READ_BYTES):
             pass
         raise
+    response._content_consumed = True  # as its own loop says
 
 
 class _Failing:

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
+from chunkwire._clients import ClientEvents
 from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
@@ -40,6 +41,7 @@ from chunkwire._views import (
 __all__ = [
     "Choice",
     "Chunk",
+    "ClientEvents",
     "CompletionTokensDetails",
     "Decoder",
     "Delta",

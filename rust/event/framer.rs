@@ -152,6 +152,12 @@ impl Framer {
         Self { mark: None, ..Self::new(max_event_bytes) }
     }
 
+    /// How many bytes an event may have.
+    #[must_use]
+    pub fn max_event_bytes(&self) -> usize {
+        self.max_event_bytes
+    }
+
     /// The next event of `input[*at..]`; None when all of it is consumed. Pass new input only then.
     #[inline]
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Option<Frame> {

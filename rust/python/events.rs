@@ -11,7 +11,7 @@ use super::block::{Block, Feed, Next};
 use super::errors;
 use super::pipeline::Settings;
 use crate::decoder::Stats;
-use crate::error::{Damage, Kind};
+use crate::error::{Damage, Kind, Place};
 use crate::event::{Data, Frame, FrameKind, Framer, decode_utf8};
 
 /// One dispatched event.
@@ -62,6 +62,12 @@ impl Event {
     }
 }
 
+/// The damage of an event that passed the limit.
+pub fn too_large(max_event_bytes: usize, place: Place) -> Damage {
+    let reason = format!("the event is larger than {max_event_bytes} bytes");
+    Damage { kind: Kind::EventTooLarge, place, position: None, reason }
+}
+
 /// The events of a source.
 #[pyclass(module = "chunkwire._native")]
 pub struct Events {
@@ -95,8 +101,7 @@ impl Events {
 
     fn give(&mut self, py: Python<'_>, frame: &Frame, input: &[u8]) -> PyResult<Event> {
         if frame.kind == FrameKind::TooLarge {
-            let reason = format!("the event is larger than {} bytes", self.settings.options.max_event_bytes);
-            let damage = Damage { kind: Kind::EventTooLarge, place: frame.place, position: None, reason };
+            let damage = too_large(self.settings.options.max_event_bytes, frame.place);
             self.stats.add(&damage);
             return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
         }

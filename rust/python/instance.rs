@@ -28,7 +28,7 @@ struct Slot {
 }
 
 /// What a type has in a slot of the C API; None for nothing.
-fn type_slot(class: &Bound<'_, PyType>, slot: c_int) -> Option<std::ptr::NonNull<c_void>> {
+pub fn type_slot(class: &Bound<'_, PyType>, slot: c_int) -> Option<std::ptr::NonNull<c_void>> {
     // SAFETY: the class is a live type, and the slots asked for (`tp_new`, `tp_alloc`, `tp_descr_set`) exist.
     std::ptr::NonNull::new(unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), slot) })
 }

@@ -4,11 +4,14 @@
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
 //! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions` gives whole
 //! messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of
-//! their classes; `convert` and `errors` turn values and damage into Python's own.
+//! their classes, and `clients` gives events as instances of `bare` classes; `convert` and `errors` turn values and
+//! damage into Python's own.
 
 mod arrow;
+mod bare;
 mod batches;
 mod block;
+mod clients;
 mod completions;
 mod convert;
 mod errors;
@@ -33,6 +36,8 @@ mod _native {
     use super::arrow::{export_array, export_reader, export_schema, export_stream};
     #[pymodule_export]
     use super::batches::{Batches, batches};
+    #[pymodule_export]
+    use super::clients::ClientEvents;
     #[pymodule_export]
     use super::completions::{Completions, completions};
     #[pymodule_export]

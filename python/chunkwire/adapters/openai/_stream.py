@@ -93,7 +93,7 @@ def _chunks(run: _Run) -> Iterator[Any]:
     session, response = run.session, run.stream.response
     error = None
     try:
-        source: Iterator[Any] | None = session.pull(_bytes_of(response, "iter_bytes", "iter_raw"))
+        source: Iterator[Any] | None = session.pull(_live.bytes_of(response, "iter_bytes", "iter_raw"))
         while source is not None:
             yield from source
             while (foreign := session.foreign()) is not None:
@@ -115,7 +115,7 @@ async def _async_chunks(run: _Run) -> AsyncIterator[Any]:
     session, response = run.session, run.stream.response
     error = None
     try:
-        source = _bytes_of(response, "aiter_bytes", "aiter_raw")
+        source = _live.bytes_of(response, "aiter_bytes", "aiter_raw")
         while True:
             try:
                 block = await anext(source)
@@ -140,15 +140,6 @@ async def _async_chunks(run: _Run) -> AsyncIterator[Any]:
                 yield chunk
     finally:
         await response.aclose()
-
-
-def _bytes_of(response: Any, decoded: str, raw: str) -> Any:
-    """What a response's ``iter_bytes`` gives. That goes through four loops for each block: where nothing is to be
-    decoded, httpx's own ``iter_raw`` gives the same in half the time."""
-    ways = [getattr(type(response), name, None) for name in (decoded, raw)]
-    is_httpx = all(getattr(way, "__module__", None) in ("httpx._models", "httpx2._models") for way in ways)
-    is_raw = is_httpx and not response.is_stream_consumed and "content-encoding" not in response.headers
-    return getattr(response, raw if is_raw else decoded)()
 
 
 class _Run:
