@@ -9,7 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
-    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "openai", "pydantic", "duckdb",
+    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "sseclient-py", "openai", "pydantic",
+    "duckdb",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A log and a contender: what each way to read a log is given, and what it has to find."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +10,17 @@ from typing import Literal
 
 from corpora import Corpus, Trait
 
-Reads = Literal["content and usage", "content", "nothing", "content alone", "usage of streams"]
-"""What is read of every chunk; all but "content alone" count the chunks too."""
+Reads = Literal[
+    "content and usage",
+    "content",
+    "nothing",
+    "content alone",
+    "usage of streams",
+    "data, as httpx-sse gives it",
+    "data, as httpx-sse gives it to async for",
+    "data, as sseclient-py gives it",
+]
+"""What is read of every chunk, or of every event; all but "content alone" count them too."""
 Counted = tuple[int, ...]
 
 READ_SIZE = 64 << 10
@@ -55,6 +65,16 @@ class Log:
         """The body of each response, one event at a time."""
         return [list(stream.blocks) for stream in self.corpus.streams]
 
+    @cached_property
+    def data_of_events(self) -> list[str]:
+        """What stands behind ``data:`` in each event that has any."""
+        found = []
+        for block in self.corpus.blocks:
+            lines = [line for line in re.split("\r\n|\n|\r", block.decode()) if line.startswith("data:")]
+            if lines:
+                found.append("\n".join(line.removeprefix("data:").removeprefix(" ") for line in lines))
+        return found
+
     def expected(self, reads: Reads) -> Counted:
         """What a contender that reads so much has to find."""
         counts = self.corpus.counts
@@ -69,6 +89,8 @@ class Log:
                 return (counts.content,)
             case "usage of streams":
                 return counts.streams, counts.prompt_tokens, counts.completion_tokens, counts.total_tokens
+            case _:
+                return len(self.data_of_events), sum(map(len, self.data_of_events))
 
 
 @dataclass(frozen=True)

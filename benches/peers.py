@@ -5,9 +5,10 @@ once, as its decoder or client, is made outside the measured time; a log is in m
 reads a path. Loops are written out in full, so that no contender pays for a call that another does not.
 """
 
+import asyncio
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from typing import Any, Literal
 
@@ -18,9 +19,12 @@ import openai
 import orjson
 import pydantic
 import simdjson
+import sseclient
 from openai.types.chat import ChatCompletionChunk
 
 import chunkwire
+from chunkwire.adapters import httpx_sse as fast_httpx_sse
+from chunkwire.adapters import sseclient as fast_sseclient
 from chunkwire.adapters.openai import accelerate
 from chunkwire.adapters.openai._stream import ChunkStream
 from log import Counted, Log, Peer, Reads
@@ -139,17 +143,23 @@ def split_simdjson(log: Log) -> Counted:
     return chunks, content, tokens
 
 
-class _Body(httpx.SyncByteStream):
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, blocks: list[bytes]) -> None:
         self._blocks = blocks
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._blocks)
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for block in self._blocks:
+            yield block
+
+
+_REQUEST = httpx.Request("POST", "https://api.example.com/v1/chat/completions")
+
 
 def _response(blocks: list[bytes]) -> httpx.Response:
-    request = httpx.Request("POST", "https://api.example.com/v1/chat/completions")
-    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Body(blocks), request=request)
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Body(blocks), request=_REQUEST)
 
 
 def _httpx_sse(responses: list[list[bytes]]) -> Counted:
@@ -178,6 +188,62 @@ def httpx_sse_json(log: Log) -> Counted:
 def httpx_sse_live(log: Log) -> Counted:
     """The same with one event a block."""
     return _httpx_sse(log.live_responses)
+
+
+def httpx_sse_events(log: Log, kind: Any = httpx_sse.EventSource) -> Counted:
+    """The events of live responses, and nothing of what is in them."""
+    events = size = 0
+    for blocks in log.live_responses:
+        for event in kind(_response(blocks)).iter_sse():
+            events += 1
+            size += len(event.data)
+    return events, size
+
+
+def httpx_sse_async_events(log: Log, kind: Any = httpx_sse.EventSource) -> Counted:
+    """The same of an asynchronous client's."""
+
+    async def run() -> Counted:
+        events = size = 0
+        for blocks in log.live_responses:
+            async for event in kind(_response(blocks)).aiter_sse():
+                events += 1
+                size += len(event.data)
+        return events, size
+
+    return asyncio.run(run())
+
+
+def sseclient_events(log: Log, kind: Any = sseclient.SSEClient) -> Counted:
+    """The same by sseclient-py."""
+    events = size = 0
+    for blocks in log.live_responses:
+        for event in kind(blocks).events():
+            events += 1
+            size += len(event.data)
+    return events, size
+
+
+def event_rows() -> list[Peer]:
+    """Clients that give events, and the same accelerated."""
+    reads: Reads = "data, as httpx-sse gives it"
+    rows = [
+        Peer("httpx-sse", reads, httpx_sse_events, slow=True),
+        Peer("httpx-sse, accelerated", reads, lambda log: httpx_sse_events(log, fast_httpx_sse.EventSource)),
+    ]
+    reads = "data, as httpx-sse gives it to async for"
+    rows += [
+        Peer("httpx-sse, async", reads, httpx_sse_async_events, slow=True),
+        Peer(
+            "httpx-sse, async, accelerated", reads, lambda log: httpx_sse_async_events(log, fast_httpx_sse.EventSource)
+        ),
+    ]
+    reads = "data, as sseclient-py gives it"
+    return [
+        *rows,
+        Peer("sseclient-py", reads, sseclient_events, slow=True),
+        Peer("sseclient-py, accelerated", reads, lambda log: sseclient_events(log, fast_sseclient.SSEClient)),
+    ]
 
 
 def _openai(responses: list[list[bytes]], kind: Any = openai.Stream, client: Any = client) -> Counted:
@@ -596,6 +662,7 @@ LIVE = [
     Peer("openai Stream, accelerated", FULL, accelerated_live),
     Peer("openai Stream, accelerated, chunkwire objects", FULL, lazy_live),
     *(_live_row(engine, mark) for engine, mark in _engines()),
+    *event_rows(),
 ]
 
 USAGE = [

@@ -198,6 +198,13 @@ again and again with other ids and times.
 """
 
 
+LIVE_BASELINES = ("openai Stream", "httpx-sse", "httpx-sse, async", "sseclient-py")
+LIVE = """\
+x: against openai Stream, httpx-sse or sseclient-py, whichever reads the same.
+
+"""
+
+
 def ratios(results: Results, row: Row, baseline: str, names: Sequence[str]) -> dict[str, float]:
     """By corpus, how many times as fast as the baseline the row is."""
     cells = results.get((baseline, row[1]), {})
@@ -366,7 +373,7 @@ def main() -> None:
     sections += [
         ("What chunkwire is slow at", weaknesses(decode, live, usage, names)),
         ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + tables(decode, names, [peers.BASELINE])),
-        ("Live: one event a call", "x: against openai Stream.\n\n" + tables(live, names, ["openai Stream"])),
+        ("Live: one event a call", LIVE + tables(live, names, LIVE_BASELINES)),
         (
             "Usage of a log",
             f"x: against {peers.USAGE_BASELINES[0]} / {peers.USAGE_BASELINES[1]}.\n\n"

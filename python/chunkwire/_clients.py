@@ -216,7 +216,7 @@ class ClientEvents:
         if odd is None:
             return None
         if not isinstance(self._reader, _SseClient):
-            raise TypeError("expected bytes of the source")
+            raise TypeError(f"expected bytes of the source, got {type(odd[0]).__name__}")
         return self._reader.take_rest(), odd[0]
 
     def _next_block(self) -> bool:

@@ -13,8 +13,8 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-/// A buffer that one huge event grew goes back; the usual ones stay.
-const KEPT_BYTES: usize = 1 << 16;
+/// How much of a buffer stays between events: little, since many responses may wait at once.
+const KEPT_BYTES: usize = 1 << 10;
 
 /// The name and the value of a line, without one space before the value.
 fn field(line: &[u8]) -> (&[u8], &[u8]) {

@@ -310,7 +310,10 @@ impl ClientEvents {
         let Some(odd) = events.odd.take() else { return Ok(None) };
         let rest = match &mut events.reader {
             Reader::SseClient(reader) => reader.take_rest(),
-            _ => return Err(PyTypeError::new_err("expected bytes of the source")),
+            _ => {
+                let found = odd.bind(slf.py()).get_type().name()?;
+                return Err(PyTypeError::new_err(format!("expected bytes of the source, got {found}")));
+            }
         };
         Ok(Some((PyBytes::new(slf.py(), &rest), odd)))
     }

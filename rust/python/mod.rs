@@ -2,10 +2,10 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions` gives whole
-//! messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of
-//! their classes, and `clients` gives events as instances of `bare` classes; `convert` and `errors` turn values and
-//! damage into Python's own.
+//! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions`
+//! gives whole messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as
+//! `instance`s of their classes, and `clients` gives events as instances of `bare` classes; `convert` and `errors` turn
+//! values and damage into Python's own.
 
 mod arrow;
 mod bare;

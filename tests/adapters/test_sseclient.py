@@ -314,7 +314,7 @@ def test_strict_and_other_things(engine: str) -> None:
     with pytest.raises(ValueError, match="strict=True reads UTF-8, not 'latin-1'"):
         SSEClient([A], "latin-1", strict=True)
     assert len(list(SSEClient([A], "utf8", strict=True).events())) == 1
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="expected bytes of the source, got str"):
         list(SSEClient([A, "data: x\n\n"], strict=True).events())  # type: ignore[list-item]
     events = SSEClient([A, *[b"data: " + b"x" * (1 << 20) + b"\n"] * 65], strict=True).events()
     assert next(events).data == "a"

@@ -11,6 +11,9 @@ else, and at the end of the input; what is no UTF-8 raises ``UnicodeDecodeError`
 text. ``strict=True`` follows the standard instead, to the letter: it gives the same events as
 ``chunkwire.events(..., strict=True)``, with the last id, and the retry as an integer.
 
+Responses of requests and urllib3 are read as they come, not by 128 bytes or by lines: no event waits for what is behind
+it.
+
 Another package has the same import name: ``sseclient``, which opens its connections itself. This is not for that one.
 """
 
@@ -61,7 +64,8 @@ class SSEClient(sseclient.SSEClient):
     event_source : iterable of bytes
         Such as a response of requests or urllib3, with a ``close`` method.
     char_enc : str
-        What sseclient-py reads is UTF-8; other encodings are left to its own code, and are as slow as they were.
+        Other encodings than UTF-8 are left to sseclient-py's own code, and are as slow as they were. (So is everything
+        while its log is on, at the level DEBUG.)
     strict : bool
         Follow the standard where sseclient-py does not. An event may have 64 MiB then; a longer one raises
         `chunkwire.DecodeError`.
