@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::chunk::shape::{Shapes, Span, Template};
+use crate::chunk::shape::{Course, Shapes, Span, Template};
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
 use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
@@ -198,6 +198,8 @@ pub struct Decoder {
     last: Outcome,
     /// Made when there is a chunk to learn from.
     shapes: Option<Box<Shapes>>,
+    /// Where the source stands among shapes that are lent.
+    course: Course,
     /// The offset of an event that no shape matched, so that it is not tried again.
     missed: u64,
     /// How many chunks matched a shape.
@@ -215,6 +217,7 @@ impl Decoder {
             stats: Stats::default(),
             last: Outcome::KeepAlive,
             shapes: None,
+            course: Course::default(),
             missed: u64::MAX,
             matched: 0,
         }
@@ -310,6 +313,33 @@ impl Decoder {
     /// Starts with shapes that were learned elsewhere, under the same options.
     pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
         self.shapes = shapes;
+    }
+
+    /// Does it match events against shapes?
+    #[must_use]
+    pub fn has_shapes(&self) -> bool {
+        self.options.shapes
+    }
+
+    /// Takes shapes that others use in turn with this decoder, for a piece. (Not if it has none by choice, or if they were
+    /// made under another limit.)
+    pub fn lend(&mut self, shapes: Option<Box<Shapes>>) {
+        self.shapes = shapes.filter(|shapes| self.options.shapes && shapes.fit(self.options.max_int_digits));
+        if let Some(shapes) = &mut self.shapes {
+            shapes.resume(self.course);
+        }
+    }
+
+    /// Gives back what was lent, or what was learned without.
+    pub fn take_back(&mut self) -> Option<Box<Shapes>> {
+        let shapes = self.shapes.take()?;
+        self.course = shapes.course();
+        Some(shapes)
+    }
+
+    /// Gives back memory that serves only while there is input: between two pieces that may lie far apart.
+    pub fn rest(&mut self) {
+        self.framer.rest();
     }
 
     /// Where no event and no known field was seen, but other lines: the first byte of the first of those.

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use crate::chunk::shape::Shapes;
+use crate::chunk::shape::{Course, Shapes};
 use crate::chunk::{self, Doc, Key, Type, Value};
 use crate::decoder::{Found, Shaped, Sink, behind_event};
 use crate::error::Place;
@@ -40,8 +40,12 @@ enum Block {
 pub struct Live {
     max_digits: usize,
     chunks_only: bool,
+    /// Match events against the shapes of earlier ones; false only to test the careful parser alone.
+    has_shapes: bool,
     /// Made when there is a chunk to learn from.
     shapes: Option<Box<Shapes>>,
+    /// Where the stream stands among shapes that are lent.
+    course: Course,
     /// The last block ended with CR: a LF at once belongs to it.
     after_cr: bool,
     /// An id was sent: from then on a client may give out blocks without data.
@@ -52,10 +56,42 @@ pub struct Live {
 
 impl Live {
     /// At the start of a stream. `max_digits` is that of the careful parser; with `chunks_only` an object without
-    /// `choices` is foreign.
+    /// `choices` is foreign; without `has_shapes` every event goes to the careful parser.
     #[must_use]
-    pub fn new(max_digits: usize, chunks_only: bool) -> Self {
-        Self { max_digits, chunks_only, shapes: None, after_cr: false, has_id: false, offset: 0, events: 0 }
+    pub fn new(max_digits: usize, chunks_only: bool, has_shapes: bool) -> Self {
+        Self {
+            max_digits,
+            chunks_only,
+            has_shapes,
+            shapes: None,
+            course: Course::default(),
+            after_cr: false,
+            has_id: false,
+            offset: 0,
+            events: 0,
+        }
+    }
+
+    /// Does it match events against shapes?
+    #[must_use]
+    pub fn has_shapes(&self) -> bool {
+        self.has_shapes
+    }
+
+    /// Takes shapes that others use in turn with this stream, for a piece. (Not if it has none by choice, or if they were
+    /// made under another limit.)
+    pub fn lend(&mut self, shapes: Option<Box<Shapes>>) {
+        self.shapes = shapes.filter(|shapes| self.has_shapes && shapes.fit(self.max_digits));
+        if let Some(shapes) = &mut self.shapes {
+            shapes.resume(self.course);
+        }
+    }
+
+    /// Gives back what was lent, or what was learned without.
+    pub fn take_back(&mut self) -> Option<Box<Shapes>> {
+        let shapes = self.shapes.take()?;
+        self.course = shapes.course();
+        Some(shapes)
     }
 
     /// Was an id sent, and not taken back?
@@ -185,7 +221,7 @@ impl Live {
             return false;
         }
         // A shape would not see that an error becomes truthy.
-        if !has_error && has_choices {
+        if self.has_shapes && !has_error && has_choices {
             let new = || Box::new(Shapes::new(self.max_digits));
             self.shapes.get_or_insert_with(new).learn(text, &nodes[first_node..]);
         }

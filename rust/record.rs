@@ -85,6 +85,20 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// One with the memory of a batch that nobody looks into.
+    fn emptied(mut contents: Contents) -> Self {
+        contents.items.clear();
+        contents.own.clear();
+        contents.own.shrink_to(USUAL_NODES);
+        contents.nodes.clear();
+        contents.nodes.shrink_to(2 * USUAL_NODES);
+        contents.templates.clear();
+        contents.spans.clear();
+        contents.spans.shrink_to(2 * USUAL_NODES);
+        contents.raws.clear();
+        Self { contents }
+    }
+
     /// Has nothing been found yet?
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -210,6 +224,13 @@ impl<B: AsRef<[u8]>> Batch<B> {
         &self.contents.items
     }
 
+    /// What holds the input.
+    #[inline]
+    #[must_use]
+    pub fn block(&self) -> &B {
+        &self.block
+    }
+
     /// A record's text and structure.
     // (Given back through memory it costs more than all that is done here.)
     #[inline(always)]
@@ -235,20 +256,33 @@ impl<B: AsRef<[u8]>> Batch<B> {
         self.into_parts().0
     }
 
+    /// Takes the memory out, for what comes next into this same batch: see [`Batch::refill`]. Until then it is empty.
+    #[must_use]
+    pub fn empty(&mut self) -> Builder {
+        Builder::emptied(std::mem::take(&mut self.contents))
+    }
+
+    /// Makes it another batch; gives what held the input of the one that it was.
+    pub fn refill(&mut self, builder: Builder, block: B) -> B {
+        self.contents = builder.contents;
+        std::mem::replace(&mut self.block, block)
+    }
+
+    /// How many bytes its contents have room for, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let Contents { items, own, nodes, templates, spans, .. } = &self.contents;
+        items.capacity() * size_of::<Item>()
+            + own.capacity()
+            + nodes.capacity() * size_of::<Node>()
+            + templates.capacity() * size_of::<Arc<Template>>()
+            + spans.capacity() * size_of::<Span>()
+    }
+
     /// An empty builder with this batch's memory, and what held the input.
     #[must_use]
     pub fn into_parts(self) -> (Builder, B) {
-        let mut contents = self.contents;
-        contents.items.clear();
-        contents.own.clear();
-        contents.own.shrink_to(USUAL_NODES);
-        contents.nodes.clear();
-        contents.nodes.shrink_to(2 * USUAL_NODES);
-        contents.templates.clear();
-        contents.spans.clear();
-        contents.spans.shrink_to(2 * USUAL_NODES);
-        contents.raws.clear();
-        (Builder { contents }, self.block)
+        (Builder::emptied(self.contents), self.block)
     }
 
     /// A record's data, exactly as sent.

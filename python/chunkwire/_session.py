@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from chunkwire._json import MAX_DEPTH
 from chunkwire._views import Chunk
 
-__all__ = ["Models", "Session"]
+__all__ = ["Models", "Relay", "Session"]
 
 #: A word and what belongs to it.
 Spec: TypeAlias = tuple[Any, ...]
@@ -175,6 +175,8 @@ class Session:
         self._items: Iterator[Any] = iter(())
         self._source: Iterator[bytes] | None = None
         self._error: Exception | None = None
+        self._counted: tuple[object, str] | None = None
+        self._pulled = 0
 
     def feed(self, data: bytes) -> Session:
         """Takes bytes; iterate for what they complete."""
@@ -190,9 +192,12 @@ class Session:
         self._items = self._decode(start)
         return self
 
-    def pull(self, source: Iterable[bytes]) -> Session:
-        """Takes an iterator of bytes, and feeds itself from it; iterate for everything."""
+    def pull(self, source: Iterable[bytes], counted: tuple[object, str] | None = None) -> Session:
+        """Takes an iterator of bytes, and feeds itself from it; iterate for everything. ``counted`` is an object and
+        the name of its attribute that is to say how many bytes have come."""
         self._source = iter(source)
+        self._counted = counted
+        self._pulled = 0
         return self
 
     def error(self) -> Exception | None:
@@ -218,6 +223,9 @@ class Session:
             except Exception as error:
                 self._source, self._error = None, error
             else:
+                if self._counted is not None:
+                    self._pulled += len(data)
+                    setattr(*self._counted, self._pulled)
                 self.feed(data)
         raise StopIteration
 
@@ -295,3 +303,34 @@ class Session:
             return self._make(sent)
         except _Invalid:
             raise _Declined from None
+
+
+class Relay:
+    """What a generator gives; where that gives a session, what the session gives until it ends."""
+
+    def __init__(self, steps: Iterator[Any]) -> None:
+        self._steps = steps
+        self._session: Session | None = None
+
+    def __iter__(self) -> Relay:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            if self._session is not None:
+                try:
+                    for item in self._session:
+                        return item
+                except BaseException:
+                    self.close()
+                    raise
+                self._session = None
+            step = next(self._steps)
+            if type(step) is not Session:
+                return step
+            self._session = step
+
+    def close(self) -> None:
+        """Ends the generator."""
+        self._session = None
+        self._steps.close()  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
 from chunkwire._messages import Completions
-from chunkwire._session import Models, Session
+from chunkwire._session import Models, Relay, Session
 from chunkwire._sse import Frame, Framer, decode_utf8
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
@@ -50,6 +50,7 @@ __all__ = [
     "Logprobs",
     "Models",
     "PromptTokensDetails",
+    "Relay",
     "Session",
     "TokenLogprob",
     "ToolCall",

@@ -210,6 +210,18 @@ impl Framer {
             && !self.after_cr
     }
 
+    /// Gives back the memory of buffers that are empty, and most of what others do not fill.
+    pub fn rest(&mut self) {
+        if self.dispatched {
+            self.forget_event();
+        }
+        for buffer in [&mut self.data, &mut self.partial] {
+            if buffer.capacity() > 2 * buffer.len() {
+                buffer.shrink_to_fit();
+            }
+        }
+    }
+
     /// The place of an event that begins here, between blocks.
     #[inline]
     #[must_use]

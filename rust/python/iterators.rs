@@ -33,6 +33,14 @@ impl Reader {
         self
     }
 
+    /// What comes piece by piece is decoded as live streams are, which lend each other what they can.
+    pub fn live(mut self) -> Self {
+        if matches!(self.feed, Some(Feed::Iterator(_))) {
+            self.pipeline.lend();
+        }
+        self
+    }
+
     /// For Python's collector of cycles: see [`Feed::traverse`].
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.pipeline.traverse(visit)?;
@@ -164,7 +172,7 @@ pub fn chunks(
     name: Option<Py<PyAny>>,
 ) -> PyResult<Chunks> {
     let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
-    Ok(Chunks(Reader::new(source, settings)?))
+    Ok(Chunks(Reader::new(source, settings)?.live()))
 }
 
 /// The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects.
@@ -178,7 +186,7 @@ pub fn contents(
     name: Option<Py<PyAny>>,
 ) -> PyResult<Contents> {
     let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
-    Ok(Contents(Reader::new(source, settings)?))
+    Ok(Contents(Reader::new(source, settings)?.live()))
 }
 
 /// The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
@@ -212,7 +220,9 @@ impl Decoder {
         source: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?;
-        Ok(Self { pipeline: Py::new(py, Drain { pipeline: Pipeline::new(settings), ending: false })? })
+        let mut pipeline = Pipeline::new(settings);
+        pipeline.lend();
+        Ok(Self { pipeline: Py::new(py, Drain { pipeline, ending: false })? })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -5,20 +5,29 @@ use std::sync::Arc;
 
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyIterator};
+use pyo3::types::{PyBytes, PyIterator, PyString};
 
 use super::block::Block;
 use super::errors::borrow;
+use super::lent::{self, Filling, Sort};
 use super::models::{Maker, Models, Refusal};
-use super::pipeline::{Shared, SharedBatch, SharedBlock, WORTH_SPARES};
-use super::spares::{self, Spares};
+use super::pipeline::{SharedBatch, SharedBlock, max_int_digits, shapes_are_on};
+use super::spares;
 use crate::live::{Live, Step, ends_block};
-use crate::record::{Builder, Item};
+use crate::record::Item;
 use crate::source::Buffer;
 
 /// How many events one batch takes: see `pipeline`.
 const BATCH_EVENTS: usize = 128;
+
+/// An object's attribute that says how many bytes have come.
+struct Counted {
+    object: Py<PyAny>,
+    name: Py<PyString>,
+    bytes: usize,
+}
 
 /// One response: `feed` bytes, iterate for what they complete, and ask for what is `foreign` whenever the iteration ends.
 #[pyclass(module = "chunkwire._native")]
@@ -26,6 +35,7 @@ pub struct Session {
     live: Live,
     /// An iterator of bytes-like objects, until it ends or fails.
     source: Option<Py<PyAny>>,
+    counted: Option<Box<Counted>>,
     error: Option<PyErr>,
     /// Makes the client's objects; without one, chunks are given.
     maker: Option<Maker>,
@@ -37,7 +47,6 @@ pub struct Session {
     at: usize,
     batch: Option<SharedBatch>,
     next_item: usize,
-    spent: Option<SharedBatch>,
     /// The text of an event whose object the client has to make. It comes before what is left of the batch.
     declined: Option<Vec<u8>>,
     /// The block behind the batch, which the client's parser has to read.
@@ -49,19 +58,18 @@ impl Session {
     #[new]
     #[pyo3(signature = (models=None, *, chunks_only=false))]
     fn new(py: Python<'_>, models: Option<Py<Models>>, chunks_only: bool) -> PyResult<Self> {
-        let max_int_digits = py.import("sys")?.call_method0("get_int_max_str_digits")?.extract()?;
         Ok(Self {
-            live: Live::new(max_int_digits, chunks_only),
+            live: Live::new(max_int_digits(py)?, chunks_only, shapes_are_on()),
             source: None,
+            counted: None,
             error: None,
-            maker: models.map(|models| Maker::new(py, models)),
+            maker: models.map(Maker::new),
             pending: Vec::new(),
             line: 0,
             block: None,
             at: 0,
             batch: None,
             next_item: 0,
-            spent: None,
             declined: None,
             foreign: None,
         })
@@ -69,11 +77,12 @@ impl Session {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.source)?;
+        visit.call(self.counted.as_ref().map(|counted| &counted.object))?;
         super::pipeline::traverse(self.batch.as_ref(), &visit)
     }
 
     fn __clear__(&mut self) {
-        self.source = None;
+        (self.source, self.counted) = (None, None);
         Python::try_attach(|py| self.retire(py));
     }
 
@@ -87,9 +96,17 @@ impl Session {
         Ok(slf.clone())
     }
 
-    /// Takes an iterator of bytes-like objects, and feeds itself from it; iterate for everything.
-    fn pull<'py>(slf: &Bound<'py, Self>, source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
-        borrow(slf)?.source = Some(source.try_iter()?.into_any().unbind());
+    /// Takes an iterator of bytes-like objects, and feeds itself from it; iterate for everything. `counted` is an object
+    /// and the name of its attribute that is to say how many bytes have come.
+    #[pyo3(signature = (source, counted=None))]
+    fn pull<'py>(
+        slf: &Bound<'py, Self>,
+        source: &Bound<'py, PyAny>,
+        counted: Option<(Py<PyAny>, Py<PyString>)>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let mut session = borrow(slf)?;
+        session.source = Some(source.try_iter()?.into_any().unbind());
+        session.counted = counted.map(|(object, name)| Box::new(Counted { object, name, bytes: 0 }));
         Ok(slf.clone())
     }
 
@@ -102,40 +119,9 @@ impl Session {
         slf
     }
 
+    #[inline]
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = slf.py();
-        let session = &mut *borrow(slf)?;
-        loop {
-            if let Some(batch) = &session.batch
-                && let Some(item) = batch.items().get(session.next_item)
-            {
-                let Item::Chunk(record) = item else { unreachable!("what is live has chunks alone") };
-                let number = session.next_item;
-                let Some(maker) = &mut session.maker else {
-                    session.next_item += 1;
-                    return spares::chunk(py, batch, number as u32).map(|chunk| Some(chunk.into_any()));
-                };
-                if session.declined.is_some() {
-                    return Ok(None);
-                }
-                session.next_item += 1;
-                let doc = batch.doc(record);
-                match maker.make(py, doc.root()) {
-                    Ok(made) => return Ok(Some(made)),
-                    Err(Refusal::Error(error)) => return Err(error),
-                    Err(Refusal::Client | Refusal::Invalid) => {
-                        session.declined = Some(doc.text().to_vec());
-                        return Ok(None);
-                    }
-                }
-            }
-            if session.declined.is_some() || session.foreign.is_some() {
-                return Ok(None);
-            }
-            if !session.refill(py) && !session.next_block(py)? {
-                return Ok(None);
-            }
-        }
+        borrow(slf)?.next(slf.py())
     }
 
     /// The block that comes next and is not plain, as the client's parser is to read it; None if there is none. Iterate
@@ -162,15 +148,59 @@ impl Session {
 }
 
 impl Session {
+    #[inline]
+    fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            if let Some(batch) = &self.batch
+                && let Some(item) = batch.items().get(self.next_item)
+            {
+                let Item::Chunk(record) = item else { unreachable!("what is live has chunks alone") };
+                let number = self.next_item;
+                let Some(maker) = &self.maker else {
+                    self.next_item += 1;
+                    return spares::chunk(py, batch, number as u32).map(|chunk| Some(chunk.into_any()));
+                };
+                if self.declined.is_some() {
+                    return Ok(None);
+                }
+                self.next_item += 1;
+                let doc = batch.doc(record);
+                match maker.make(py, doc.root()) {
+                    Ok(made) => return Ok(Some(made)),
+                    Err(Refusal::Error(error)) => return Err(error),
+                    Err(Refusal::Client | Refusal::Invalid) => {
+                        self.declined = Some(doc.text().to_vec());
+                        return Ok(None);
+                    }
+                }
+            }
+            // Whoever waits holds no batch.
+            self.give_back(py);
+            if self.declined.is_some() || self.foreign.is_some() {
+                return Ok(None);
+            }
+            if !self.refill(py) && !self.next_block(py)? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Asks the source for bytes; false if there are none.
     fn next_block(&mut self, py: Python<'_>) -> PyResult<bool> {
         let Some(source) = &self.source else { return Ok(false) };
         match source.bind(py).cast::<PyIterator>()?.clone().next() {
-            Some(Ok(data)) => self.push(Block::from_python(&data)?),
+            Some(Ok(data)) => {
+                let data = Block::from_python(&data)?;
+                if let Some(counted) = &mut self.counted {
+                    counted.bytes += data.as_ref().len();
+                    counted.object.bind(py).setattr(&counted.name, counted.bytes)?;
+                }
+                self.push(data);
+            }
             // What is not an error but an interruption goes its way.
             Some(Err(error)) if !error.is_instance_of::<PyException>(py) => return Err(error),
             end => {
-                self.source = None;
+                (self.source, self.counted) = (None, None);
                 self.error = end.and_then(Result::err);
             }
         }
@@ -193,7 +223,7 @@ impl Session {
         if ends_block(&self.pending, &mut self.line, from) {
             let mut memory = Buffer::default();
             memory.begin(&self.pending, 0);
-            self.pending.clear();
+            self.pending = Vec::new();
             self.line = 0;
             self.block = Some(SharedBlock(Arc::new(Block::Owned(memory))));
         }
@@ -201,14 +231,14 @@ impl Session {
 
     /// Decodes the next batch; false if nothing is left to decode.
     fn refill(&mut self, py: Python<'_>) -> bool {
-        let Some(block) = &self.block else { return false };
-        let mut builder = match self.spent.take().and_then(Arc::into_inner) {
-            Some(spent) => spent.into_builder(),
-            None => Builder::default(),
-        };
+        let Some(block) = self.block.clone() else { return false };
+        let (filling, mut builder) = Filling::begin(py);
+        if self.live.has_shapes() {
+            self.live.lend(lent::shapes(py, Sort::Live));
+        }
         let input = block.as_ref();
         let step = self.live.decode(input, &mut self.at, BATCH_EVENTS, &mut builder);
-        let block = block.clone();
+        lent::give_shapes(py, Sort::Live, self.live.take_back());
         match step {
             Step::More => {}
             Step::Foreign(whole) => {
@@ -222,29 +252,106 @@ impl Session {
                 self.block = None;
             }
         }
-        self.spent = self.retire(py);
-        if !builder.is_empty() {
-            let batch = builder.build(block);
-            let keeps = self.maker.is_none() && batch.items().len() >= WORTH_SPARES;
-            let spares = if keeps { Spares::open() } else { Spares::default() };
-            self.batch = Some(Arc::new(Shared::new(batch, spares)));
+        let is_empty = builder.is_empty();
+        let batch = filling.end(builder, block);
+        if is_empty {
+            lent::give_batch(py, batch);
+        } else {
+            self.batch = Some(batch);
             self.next_item = 0;
         }
         true
     }
 
-    /// Lets go of the batch that was given out.
-    fn retire(&mut self, py: Python<'_>) -> Option<SharedBatch> {
-        let batch = self.batch.take();
-        if let Some(batch) = &batch {
+    /// Lends the batch that was given out to others.
+    #[inline]
+    fn give_back(&mut self, py: Python<'_>) {
+        if let Some(batch) = self.batch.take() {
+            lent::give_batch(py, batch);
+        }
+    }
+
+    /// Lets go of a batch of which not all was given out.
+    fn retire(&mut self, py: Python<'_>) {
+        if let Some(batch) = self.batch.take() {
             batch.close(py);
         }
-        batch
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.__clear__();
+        if self.batch.is_some() {
+            Python::try_attach(|py| self.retire(py));
+        }
+    }
+}
+
+/// What a generator gives; where that gives a [`Session`], what the session gives until it ends, without a step of the
+/// generator for each. The generator stands still meanwhile: who drops this ends it where it is.
+#[pyclass(module = "chunkwire._native")]
+pub struct Relay {
+    steps: Option<Py<PyAny>>,
+    session: Option<Py<Session>>,
+}
+
+#[pymethods]
+impl Relay {
+    #[new]
+    fn new(steps: Py<PyAny>) -> Self {
+        Self { steps: Some(steps), session: None }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.steps)?;
+        visit.call(&self.session)
+    }
+
+    fn __clear__(&mut self) {
+        (self.steps, self.session) = (None, None);
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let mut relay = borrow(slf)?;
+        loop {
+            if let Some(session) = &relay.session {
+                match borrow(session.bind(py))?.next(py) {
+                    Ok(None) => relay.session = None,
+                    Ok(next) => return Ok(next),
+                    Err(error) => {
+                        relay.end(py)?;
+                        return Err(error);
+                    }
+                }
+            }
+            let Some(steps) = &relay.steps else { return Ok(None) };
+            // (A generator that raised has ended.)
+            let Some(next) = steps.bind(py).cast::<PyIterator>()?.clone().next() else {
+                relay.steps = None;
+                return Ok(None);
+            };
+            let next = next?;
+            match next.cast_into_exact::<Session>() {
+                Ok(session) => relay.session = Some(session.unbind()),
+                Err(other) => return Ok(Some(other.into_inner())),
+            }
+        }
+    }
+
+    /// Ends the generator.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        borrow(slf)?.end(slf.py())
+    }
+}
+
+impl Relay {
+    fn end(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.session = None;
+        self.steps.take().map_or(Ok(()), |steps| steps.call_method0(py, intern!(py, "close")).map(drop))
     }
 }

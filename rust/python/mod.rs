@@ -1,11 +1,11 @@
 //! The module `chunkwire._native`: the core's results as Python objects. Conversion only, no decoding.
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
-//! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `iterators` are what
-//! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions`
-//! gives whole messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as
-//! `instance`s of their classes, and `clients` gives events as instances of `bare` classes; `convert` and `errors` turn
-//! values and damage into Python's own.
+//! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what live
+//! streams use in turn; `iterators` are what users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands
+//! columns to other libraries, `completions` gives whole messages; `live` decodes for clients that have a parser of their
+//! own, whose objects `models` makes as `instance`s of their classes, each like the last one `kept`, and `clients` gives
+//! events as instances of `bare` classes; `convert` and `errors` turn values and damage into Python's own.
 
 mod arrow;
 mod bare;
@@ -18,6 +18,8 @@ mod errors;
 mod events;
 mod instance;
 mod iterators;
+mod kept;
+mod lent;
 mod live;
 mod lock;
 mod models;
@@ -45,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use super::iterators::{Chunks, Contents, Decoder, Drain, chunks, contents, events};
     #[pymodule_export]
-    use super::live::Session;
+    use super::live::{Relay, Session};
     #[pymodule_export]
     use super::models::Models;
     #[pymodule_export]

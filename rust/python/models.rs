@@ -15,6 +15,8 @@ use pyo3::types::{PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType};
 
 use super::convert::{string, to_python};
 use super::instance::{Class, copied};
+use super::kept::{Kept, Last, Member};
+use super::lock::AttachedLock;
 use super::tokens::token;
 use crate::chunk::{KEY_COUNT, Key, Type, Value};
 
@@ -87,7 +89,11 @@ struct Model {
 
 /// The plan of a model class and of those below it.
 #[pyclass(module = "chunkwire._native", frozen)]
-pub struct Models(Vec<Model>);
+pub struct Models {
+    models: Vec<Model>,
+    /// By model. All streams use these in turn, for thousands may be open; empty while one does.
+    kept: AttachedLock<Vec<Kept>>,
+}
 
 #[pymethods]
 impl Models {
@@ -96,7 +102,8 @@ impl Models {
     #[new]
     fn new(models: &Bound<'_, PyList>) -> PyResult<Self> {
         let count = models.len();
-        models.iter().map(|model| Model::new(&model, count)).collect::<PyResult<_>>().map(Self)
+        let models = models.iter().map(|model| Model::new(&model, count)).collect::<PyResult<_>>()?;
+        Ok(Self { models, kept: AttachedLock::default() })
     }
 }
 
@@ -195,76 +202,65 @@ impl Model {
 /// So many fields a bit set has room for.
 const MOST_FIELDS: usize = 64;
 
-/// What the last object of a class had.
-struct Last {
-    is_checked: bool,
-    members: Vec<Member>,
-    /// The text of its keys and scalars.
-    text: Vec<u8>,
-    dict: Py<PyDict>,
-    fields_set: Py<PySet>,
-    extra: Py<PyDict>,
-}
-
-/// A member of the last object.
-struct Member {
-    key: Key,
-    /// Where the key ends in the text, and the value.
-    key_end: usize,
-    value_end: usize,
-    kind: Type,
-    /// Is the value the same object in the next one, if its bytes are the same?
-    is_constant: bool,
-    /// The field's number; None for an extra.
-    field: Option<usize>,
-}
-
-/// Makes instances for one stream.
-pub struct Maker {
-    models: Py<Models>,
-    /// By model.
-    last: Vec<Option<Box<Last>>>,
-}
+/// Makes instances.
+pub struct Maker(Py<Models>);
 
 impl Maker {
-    /// Nothing is made yet.
-    pub fn new(py: Python<'_>, models: Py<Models>) -> Self {
-        let last = models.bind(py).get().0.iter().map(|_| None).collect();
-        Self { models, last }
+    /// By this plan.
+    pub fn new(models: Py<Models>) -> Self {
+        Self(models)
     }
 
     /// The outermost model, of an object.
-    pub fn make<'py>(&mut self, py: Python<'py>, root: Value<'_>) -> Made<'py> {
-        let models = self.models.clone_ref(py);
-        Making { py, models: &models.bind(py).get().0, last: &mut self.last }.object(0, root, false)
+    pub fn make<'py>(&self, py: Python<'py>, root: Value<'_>) -> Made<'py> {
+        let Models { models, kept } = self.0.bind(py).get();
+        let mut last = kept.take(py).map(|mut kept| std::mem::take(&mut *kept)).unwrap_or_default();
+        last.resize_with(models.len(), Kept::default);
+        let made = Making { py, models, last: &mut last }.object(0, root, false);
+        if let Some(mut kept) = kept.take(py) {
+            std::mem::swap(&mut *kept, &mut last);
+        }
+        // Not dropped under the lock: in between another stream may have made some.
+        drop(last);
+        made
     }
 }
 
 struct Making<'a, 'py> {
     py: Python<'py>,
     models: &'a [Model],
-    last: &'a mut [Option<Box<Last>>],
+    last: &'a mut [Kept],
 }
 
 impl<'py> Making<'_, 'py> {
     /// An object of JSON as an instance.
     fn object(&mut self, number: usize, object: Value<'_>, is_checked: bool) -> Made<'py> {
         // Taken while it is used: an object may hold one of its own class.
-        if let Some(last) = self.last[number].take()
+        if let Some(last) = self.last[number].last.take()
             && last.is_checked == is_checked
         {
             let made = self.like(number, object, &last);
-            self.last[number] = Some(last);
-            if let Some(made) = made.transpose() {
-                return made;
+            let kept = &mut self.last[number];
+            match made {
+                Ok(Some((_, changed))) if kept.rating.rate(changed) => {}
+                _ => kept.last = Some(last),
+            }
+            if let Some((made, _)) = made? {
+                return Ok(made);
             }
         }
         self.anew(number, object, is_checked)
     }
 
-    /// An object that has the members of the last one, in its order; None inside if this one has not.
+    /// An object that has the members of the last one, in its order, and how many of its scalars are others; None inside
+    /// if this one has not.
     #[inline]
-    fn like(&mut self, number: usize, object: Value<'_>, last: &Last) -> Result<Option<Bound<'py, PyAny>>, Refusal> {
+    fn like(
+        &mut self,
+        number: usize,
+        object: Value<'_>,
+        last: &Last,
+    ) -> Result<Option<(Bound<'py, PyAny>, u32)>, Refusal> {
         let (py, model) = (self.py, &self.models[number]);
         let mut members = object.members();
         let mut at = 0;
@@ -283,6 +279,7 @@ impl<'py> Making<'_, 'py> {
         if members.next().is_some() {
             return Ok(None);
         }
+        let mut changed = 0;
         let dict = last.dict.bind(py).copy()?;
         let extra = last.extra.bind(py);
         let extra = if extra.is_empty() { PyDict::new(py) } else { extra.copy()? };
@@ -293,6 +290,7 @@ impl<'py> Making<'_, 'py> {
             {
                 continue;
             }
+            changed += u32::from(known.is_constant);
             match known.field {
                 Some(field) => {
                     let field = &model.fields[field];
@@ -302,7 +300,7 @@ impl<'py> Making<'_, 'py> {
                 None => extra.set_item(string(py, key)?, to_python(py, value)?)?,
             }
         }
-        Ok(Some(model.class.instance(&dict, &copied(last.fields_set.bind(py))?, &extra)?))
+        Ok(Some((model.class.instance(&dict, &copied(last.fields_set.bind(py))?, &extra)?, changed)))
     }
 
     /// An object, member by member.
@@ -381,7 +379,8 @@ impl<'py> Making<'_, 'py> {
                 }
             }
             (last.dict, last.extra) = (dict.unbind(), extra.unbind());
-            self.last[number] = Some(Box::new(last));
+            let rating = self.last[number].rating.anew();
+            self.last[number] = Kept { last: Some(Box::new(last)), rating };
         }
         Ok(made)
     }

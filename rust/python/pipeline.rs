@@ -7,10 +7,12 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use super::block::Block;
 use super::convert::{text, to_python};
 use super::errors;
+use super::lent::{self, Filling, Sort};
 use super::lock::{AttachedLock, Taken};
 use super::spares::Spares;
 use crate::decoder::{self, MAX_EVENT_BYTES};
@@ -35,7 +37,7 @@ pub type SharedBatch = Arc<Shared>;
 
 /// A batch, and those of these objects that can serve again.
 pub struct Shared {
-    batch: Batch<SharedBlock>,
+    pub(super) batch: Batch<SharedBlock>,
     spares: AttachedLock<Spares>,
     /// What is told of each item, if somebody wants to know.
     marks: Vec<Mark>,
@@ -57,11 +59,6 @@ impl Shared {
     #[inline]
     pub fn spares(&self, py: Python<'_>) -> Option<Taken<'_, Spares>> {
         self.spares.take(py).filter(|spares| spares.is_open())
-    }
-
-    /// Its memory, for the next batch.
-    pub fn into_builder(self) -> Builder {
-        self.batch.recycle()
     }
 
     /// Keeps no more views.
@@ -119,7 +116,7 @@ impl Settings {
             let most = crate::chunk::MAX_NODES - 1;
             return Err(PyValueError::new_err(format!("max_event_bytes must be between 1 and {most}")));
         }
-        let max_int_digits = py.import("sys")?.call_method0("get_int_max_str_digits")?.extract()?;
+        let max_int_digits = max_int_digits(py)?;
         Ok(Self {
             raise,
             options: decoder::Options { strict, max_event_bytes, max_int_digits, shapes: shapes_are_on() },
@@ -128,8 +125,14 @@ impl Settings {
     }
 }
 
+/// The most digits that an integer may have in this interpreter, 0 for no limit.
+pub fn max_int_digits(py: Python<'_>) -> PyResult<usize> {
+    static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    ASK.import(py, "sys", "get_int_max_str_digits")?.call0()?.extract()
+}
+
 /// `CHUNKWIRE_SHAPES=0` leaves every event to the careful parser: for tests, which compare the two ways.
-fn shapes_are_on() -> bool {
+pub fn shapes_are_on() -> bool {
     std::env::var_os("CHUNKWIRE_SHAPES").is_none_or(|value| value != "0")
 }
 
@@ -155,6 +158,8 @@ pub struct Pipeline {
     /// The memory of the last block that nobody looks into any more.
     pub spare: Option<Buffer>,
     finished: bool,
+    /// Is the source live, so that shapes and small batches are lent: see [`lent`].
+    lends: bool,
 }
 
 impl Pipeline {
@@ -172,7 +177,13 @@ impl Pipeline {
             spent: None,
             spare: None,
             finished: false,
+            lends: false,
         }
+    }
+
+    /// From here on shapes and small batches are lent.
+    pub fn lend(&mut self) {
+        self.lends = true;
     }
 
     /// From here on batches say of each chunk to which stream it belongs.
@@ -223,7 +234,16 @@ impl Pipeline {
 
     /// Decodes the next batch of what waits; false if nothing waits.
     fn refill(&mut self, py: Python<'_>) -> bool {
-        let Some(block) = self.waiting.front().cloned() else { return false };
+        let Some(block) = self.waiting.front().cloned() else {
+            if self.lends && (self.batch.is_some() || self.spent.is_some()) {
+                self.rest(py);
+            }
+            return false;
+        };
+        if self.lends && lent::is_small(&block) {
+            self.refill_small(py, block);
+            return true;
+        }
         let mut marks = Vec::new();
         let mut builder = match self.spent.take().and_then(Arc::into_inner) {
             Some(spent) => {
@@ -238,6 +258,7 @@ impl Pipeline {
             None => Builder::default(),
         };
         self.spent = self.retire(py);
+        self.borrow_shapes(py);
         let (decoder, at, numbers) = (&mut self.decoder, &mut self.at, self.numbers.as_deref_mut());
         let input = block.as_ref();
         let work = || {
@@ -251,12 +272,63 @@ impl Pipeline {
             (builder, marks, more)
         };
         let (builder, marks, more) = if input.len() >= DETACH_BYTES { py.detach(work) } else { work() };
+        self.return_shapes(py);
         if !more {
             self.waiting.pop_front();
             self.at = 0;
         }
         self.give(py, builder, marks, block);
         true
+    }
+
+    /// The same of a small block of a live stream.
+    fn refill_small(&mut self, py: Python<'_>, block: SharedBlock) {
+        self.give_back(py);
+        let (filling, mut builder) = Filling::begin(py);
+        self.borrow_shapes(py);
+        let more = self.decoder.decode(block.as_ref(), &mut self.at, BATCH_EVENTS, &mut builder);
+        self.return_shapes(py);
+        if !more {
+            self.waiting.pop_front();
+            self.at = 0;
+        }
+        let is_empty = builder.is_empty();
+        let batch = filling.end(builder, block);
+        if is_empty {
+            lent::give_batch(py, batch);
+        } else {
+            self.batch = Some(batch);
+            self.next_item = 0;
+        }
+    }
+
+    /// Lets go of all that serves only while there is input.
+    fn rest(&mut self, py: Python<'_>) {
+        self.give_back(py);
+        self.spent = None;
+        if self.waiting.capacity() > 4 {
+            self.waiting.shrink_to_fit();
+        }
+        self.decoder.rest();
+    }
+
+    fn borrow_shapes(&mut self, py: Python<'_>) {
+        if self.lends && self.decoder.has_shapes() {
+            self.decoder.lend(lent::shapes(py, Sort::Decoder));
+        }
+    }
+
+    fn return_shapes(&mut self, py: Python<'_>) {
+        if self.lends {
+            lent::give_shapes(py, Sort::Decoder, self.decoder.take_back());
+        }
+    }
+
+    /// Lends the batch that was given out to others.
+    fn give_back(&mut self, py: Python<'_>) {
+        if let Some(batch) = self.batch.take() {
+            lent::give_batch(py, batch);
+        }
     }
 
     fn give(&mut self, py: Python<'_>, builder: Builder, marks: Vec<Mark>, block: SharedBlock) {
@@ -295,6 +367,7 @@ impl Pipeline {
             return;
         }
         let (mut builder, mut marks) = (Builder::default(), Vec::new());
+        self.borrow_shapes(py);
         match self.numbers.as_deref_mut() {
             None => self.decoder.finish(&mut builder),
             Some(numbers) => {
@@ -302,6 +375,7 @@ impl Pipeline {
                 self.decoder.finish(&mut sink);
             }
         }
+        self.return_shapes(py);
         self.give(py, builder, marks, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
     }
 

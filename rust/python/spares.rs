@@ -48,10 +48,48 @@ impl Spares {
         self.turns.iter().filter_map(|turn| turn.choices.as_ref()).try_for_each(|(list, _)| visit.call(list))
     }
 
+    /// How many views are kept, if nobody else holds one of them.
+    #[inline]
+    pub fn unused(&self, py: Python<'_>) -> Option<usize> {
+        self.turns.iter().try_fold(0, |views, turn| Some(views + turn.unused(py)?))
+    }
+
     #[inline]
     fn turn(&mut self, item: u32) -> &mut Turn {
         &mut self.turns[item as usize % 2]
     }
+}
+
+impl Turn {
+    /// How many views are kept, if nobody else holds one of them.
+    #[inline]
+    fn unused(&self, py: Python<'_>) -> Option<usize> {
+        let Self { chunk, choices, delta, usage } = self;
+        let mut views = 0;
+        for owners in [chunk.as_ref().map(owners), delta.as_ref().map(owners), usage.as_ref().map(owners)] {
+            match owners {
+                None => {}
+                Some(1) => views += 1,
+                Some(_) => return None,
+            }
+        }
+        if let Some((list, choice)) = choices {
+            if !is_unused(py, list, choice) {
+                return None;
+            }
+            views += 1;
+        }
+        Some(views)
+    }
+}
+
+/// Does nobody hold the list of a choice, or the choice?
+#[inline]
+fn is_unused(py: Python<'_>, list: &Py<PyList>, choice: &Py<Choice>) -> bool {
+    // Its last owner could have changed the list.
+    (owners(list), owners(choice)) == (1, 2)
+        && list.bind(py).len() == 1
+        && list.bind(py).get_item(0).is_ok_and(|item| item.is(choice))
 }
 
 /// A view of the chunk with this number.
@@ -81,14 +119,10 @@ pub fn view<'py>(
 pub fn only_choice<'py>(py: Python<'py>, batch: &SharedBatch, item: u32, node: u32) -> PyResult<Bound<'py, PyAny>> {
     if let Some(mut spares) = batch.spares(py)
         && let Some((list, choice)) = &spares.turn(item).choices
-        && (owners(list), owners(choice)) == (1, 2)
-        // Its last owner could have changed the list.
-        && let list = list.bind(py)
-        && list.len() == 1
-        && list.get_item(0)?.is(choice)
+        && is_unused(py, list, choice)
     {
         choice.get().view().point_at(item, node);
-        return Ok(list.clone().into_any());
+        return Ok(list.bind(py).clone().into_any());
     }
     let choice = Bound::new(py, Choice::new(View::new(batch, item, node)))?;
     let list = PyList::new(py, [&choice])?;

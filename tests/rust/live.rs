@@ -13,7 +13,7 @@ use Found::{Foreign, Plain};
 
 /// Feeds the pieces as a client does: what is left of one stands before the next.
 fn feed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Found>, Vec<u8>) {
-    let (mut live, mut found, mut pending) = (Live::new(4300, false), Vec::new(), Vec::new());
+    let (mut live, mut found, mut pending) = (Live::new(4300, false, true), Vec::new(), Vec::new());
     for piece in pieces {
         pending.extend_from_slice(piece);
         let mut at = 0;

@@ -5,6 +5,7 @@
 //! view, damages, counts, and rows of usage.
 #![allow(dead_code)] // every user of this takes a part of it
 
+use chunkwire::chunk::shape::Shapes;
 use chunkwire::chunk::{Doc, Key, Value};
 use chunkwire::decoder::{Decoder, Options, Paths, Sink, Stats};
 use chunkwire::record::{Batch, Builder, ErrorBody, Item};
@@ -24,11 +25,19 @@ pub fn check(case: &Case) -> Paths {
     let paths = truth.compare(&[source], shapes, usize::MAX);
     truth.compare(&pieces, shapes, case.at_once);
     truth.compare(&pieces, careful, case.at_once);
+    truth.compare_lent(&pieces, shapes, case.at_once, &mut None);
     let rows = Rows::new(&[source], careful, usize::MAX);
     assert_eq!(Rows::new(&[source], shapes, usize::MAX), rows);
     assert_eq!(Rows::new(&pieces, shapes, case.at_once), rows);
     assert_eq!(Rows::new(&pieces, careful, case.at_once), rows);
     paths
+}
+
+/// Checks that two decoders of a case that take turns with the same shapes, which learned from whatever came before, tell
+/// what the careful parser says.
+pub fn check_lent(case: &Case, shapes: &mut Option<Box<Shapes>>) {
+    let truth = Truth::new(&case.source, Options { shapes: false, ..case.options });
+    truth.compare_lent(&case.pieces(), case.options, case.at_once, shapes);
 }
 
 /// Decodes the pieces; `at_end_of_call` is told the piece after every call, and the empty one after the last.
@@ -86,6 +95,43 @@ impl<'a> Truth<'a> {
 
     fn items(&self) -> impl Iterator<Item = (&Batch<&'a [u8]>, &Item)> {
         self.batches.iter().flat_map(|batch| batch.items().iter().map(move |item| (batch, item)))
+    }
+
+    /// Two decoders of these pieces, of which one is half of them behind, tell the same.
+    fn compare_lent(&self, pieces: &[&[u8]], options: Options, at_once: usize, shapes: &mut Option<Box<Shapes>>) {
+        let behind = pieces.len() / 2;
+        let mut turns = [0, behind].map(|behind| (Decoder::new(options), Builder::default(), self.items(), behind));
+        for turn in 0..=pieces.len() + behind {
+            for (decoder, builder, expected, behind) in &mut turns {
+                let Some(number) = turn.checked_sub(*behind).filter(|&number| number <= pieces.len()) else { continue };
+                let piece = pieces.get(number).copied();
+                let mut at = 0;
+                loop {
+                    decoder.lend(shapes.take());
+                    let more = match piece {
+                        Some(piece) => decoder.decode(piece, &mut at, at_once, builder),
+                        None => {
+                            decoder.finish(builder);
+                            false
+                        }
+                    };
+                    *shapes = decoder.take_back();
+                    let batch = std::mem::take(builder).build(piece.unwrap_or(b""));
+                    for item in batch.items() {
+                        same_item((&batch, item), expected.next().expect("no more items"));
+                    }
+                    *builder = batch.recycle();
+                    if !more {
+                        break;
+                    }
+                }
+                decoder.rest();
+            }
+        }
+        for (decoder, _, mut expected, _) in turns {
+            assert!(expected.next().is_none(), "fewer items");
+            assert_eq!(decoder.stats(), self.stats);
+        }
     }
 
     /// Decoding these pieces in this way tells the same.

@@ -6,7 +6,7 @@ mod beside;
 mod generated;
 mod paths;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use chunkwire::decoder::Paths;
@@ -46,6 +46,21 @@ fn share(Paths { shape, careful }: Paths) -> f64 {
 fn shapes_change_nothing_on_generated_sources() {
     let paths = check_many(1500);
     assert!(paths.shape + paths.careful > 0);
+}
+
+#[test]
+fn shapes_that_others_learned_change_nothing() {
+    let (lent, taken) = (RefCell::new(None), Cell::new(0));
+    let config = ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() };
+    let result = TestRunner::new(config).run(&orders().prop_map(|orders| Case::new(&orders)), |case| {
+        taken.set(taken.get() + u32::from(lent.borrow().is_some()));
+        paths::check_lent(&case, &mut lent.borrow_mut());
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    assert!(taken.get() > 50, "{} cases had shapes of others", taken.get());
 }
 
 #[test]

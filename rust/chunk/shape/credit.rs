@@ -6,6 +6,7 @@ use super::matching::Tried;
 ///
 /// A unit is about 20 ns, half of what the cheapest failed try costs. A hit earns what it saved; when the credit is gone, events go
 /// straight to the careful parser, for longer each time that a new attempt fails too.
+#[derive(Clone, Copy)]
 pub(super) struct Credit {
     left: i32,
     /// How many events to let pass before the next attempt.

@@ -18,5 +18,5 @@ mod retired;
 mod store;
 mod template;
 
-pub use store::{Matched, Shapes};
+pub use store::{Course, Matched, Shapes};
 pub use template::{Plain, Span, Template};

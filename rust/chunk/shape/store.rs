@@ -59,7 +59,22 @@ pub struct Matched {
     shape: Number,
 }
 
-/// The shapes of a source.
+/// Where a source stands among shapes that others use in turn with it, and what guessing may cost it: all that a source
+/// has of its own.
+#[derive(Clone, Copy)]
+pub struct Course {
+    last: Number,
+    credit: Credit,
+}
+
+impl Default for Course {
+    /// At the start of a source.
+    fn default() -> Self {
+        Self { last: NONE, credit: Credit::default() }
+    }
+}
+
+/// The shapes of a source, or of many that are alike.
 pub struct Shapes {
     shapes: Vec<Shape>,
     /// By the hash of their structure.
@@ -71,6 +86,8 @@ pub struct Shapes {
     clock: u64,
     /// The shape of the last event that has one.
     last: Number,
+    /// The shape of an event before which there was none: how a stream begins.
+    first: Number,
     tried: Tried,
     credit: Credit,
     streams: Streams,
@@ -92,6 +109,7 @@ impl Shapes {
             max_digits,
             clock: 0,
             last: NONE,
+            first: NONE,
             tried: Tried::default(),
             credit: Credit::default(),
             streams: Streams::new(),
@@ -99,6 +117,33 @@ impl Shapes {
             unknown: None,
             retired: Retired::default(),
         }
+    }
+
+    /// Goes on with another source, from where that stands.
+    #[inline]
+    pub fn resume(&mut self, course: Course) {
+        Course { last: self.last, credit: self.credit } = course;
+        self.unknown = None;
+    }
+
+    /// Where the source stands.
+    #[inline]
+    #[must_use]
+    pub fn course(&self) -> Course {
+        Course { last: self.last, credit: self.credit }
+    }
+
+    /// Were they made for a careful parser with this limit?
+    #[inline]
+    #[must_use]
+    pub fn fit(&self, max_digits: usize) -> bool {
+        self.max_digits == max_digits
+    }
+
+    /// How many bytes they take, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Matches the event whose text begins at `at`; `ends` says whether the text may end at a place, and gives the place
@@ -113,10 +158,7 @@ impl Shapes {
             self.make_room();
         }
         let before = self.last;
-        let Some(last) = self.shapes.get(before as usize) else {
-            self.unknown = None;
-            return None;
-        };
+        let Some(last) = self.shapes.get(before as usize) else { return self.find_first(input, at, ends) };
         if self.streams.are_interleaved() {
             return self.find_among(input, at, None, ends);
         }
@@ -134,6 +176,16 @@ impl Shapes {
         if guess != before {
             self.enter(guess);
         }
+        self.hit(matched, input, at);
+        Some(matched)
+    }
+
+    /// Tries the shape with which another stream began.
+    #[inline(never)]
+    fn find_first(&mut self, input: &[u8], at: usize, ends: impl Fn(usize) -> Option<usize> + Copy) -> Option<Matched> {
+        self.unknown = None;
+        let matched = self.attempt(self.first, input, at, ends).ok()?;
+        self.came(matched.shape, Streams::slot(&input[at..]));
         self.hit(matched, input, at);
         Some(matched)
     }
@@ -198,6 +250,9 @@ impl Shapes {
 
     /// Takes note that a shape came that was not the first guess.
     fn came(&mut self, number: Number, slot: usize) {
+        if self.last == NONE {
+            self.first = number;
+        }
         let last_of_stream = std::mem::replace(&mut self.streams.shapes[slot], number);
         let by_stream = self.streams.are_interleaved() && last_of_stream != NONE;
         self.follows(if by_stream { last_of_stream } else { self.last }, number);
