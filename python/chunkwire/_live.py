@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from chunkwire import _engine
 from chunkwire._model import Chunk
 
-__all__ = ["ClientEvents", "Layout", "Session", "bytes_of", "chunk", "engine", "events", "models", "session"]
+__all__ = ["ClientEvents", "Layout", "Session", "bytes_of", "chunk", "engine", "events", "models", "relay", "session"]
 
 
 class Session(Protocol):
@@ -18,8 +18,9 @@ class Session(Protocol):
     def feed(self, data: bytes) -> Iterator[Any]:
         """Takes bytes; iterate for what they complete."""
 
-    def pull(self, source: Iterable[bytes]) -> Iterator[Any]:
-        """Takes an iterator of bytes, and feeds itself from it; iterate for everything."""
+    def pull(self, source: Iterable[bytes], counted: tuple[object, str] | None = None) -> Iterator[Any]:
+        """Takes an iterator of bytes, and feeds itself from it; iterate for everything. ``counted`` is an object and
+        the name of its attribute that is to say how many bytes have come."""
 
     def error(self) -> Exception | None:
         """The exception with which the iterator ended, if it did."""
@@ -67,19 +68,26 @@ def models(plan: list[tuple[Any, ...]]) -> Any:
     """The plan of a model class, for sessions: of each model its class, its three slots, its defaults by name, and its
     fields, each a tuple of name, is it required, and two specifications: how a value is constructed, and how it is
     checked. (The words of a specification are in ``rust/python/models.rs``.)"""
-    return _engine.load("auto").Models(plan)
+    return engine().Models(plan)
 
 
-def session(models: Any = None, *, chunks_only: bool = False) -> Session:
+def session(models: Any = None, *, chunks_only: bool = False, module: Any = None) -> Session:
     """A session that gives instances of the first of the models, or without models chunks. With ``chunks_only`` an
-    object without ``choices`` is not plain."""
-    found: Session = _engine.load("auto").Session(models, chunks_only=chunks_only)
+    object without ``choices`` is not plain. ``module`` is the `engine`, for who asked for it before."""
+    found: Session = (module or engine()).Session(models, chunks_only=chunks_only)
+    return found
+
+
+def relay(steps: Iterator[Any], module: Any = None) -> Iterator[Any]:
+    """What a generator gives; where that gives a session, what the session gives until it ends. Who drops or closes
+    this ends the generator where it stands."""
+    found: Iterator[Any] = (module or engine()).Relay(steps)
     return found
 
 
 def events(rules: str, layout: Layout) -> ClientEvents:
     """Events by the rules of "httpx_sse", "sseclient" or the "standard"."""
-    found: ClientEvents = _engine.load("auto").ClientEvents(rules, *layout)
+    found: ClientEvents = engine().ClientEvents(rules, *layout)
     return found
 
 
@@ -94,11 +102,10 @@ def bytes_of(response: Any, decoded: str, raw: str) -> Any:
 
 def chunk(sent: dict[str, Any]) -> Chunk:
     """A chunk of an object that was read already."""
-    made: Chunk = _engine.load("auto").restore("Chunk", json.dumps(sent).encode(), 0)
+    made: Chunk = engine().restore("Chunk", json.dumps(sent).encode(), 0)
     return made
 
 
-def engine() -> str:
-    """Which engine decodes: the name of its module."""
-    name: str = _engine.load("auto").__name__
-    return name
+def engine() -> Any:
+    """Which engine decodes: its module."""
+    return _engine.load("auto")

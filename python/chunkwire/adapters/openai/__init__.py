@@ -51,7 +51,8 @@ def accelerate(client: Any = None, *, objects: Objects = "openai", tolerant: boo
     objects : "openai" or "chunkwire"
         What a stream gives. "openai": the very ``ChatCompletionChunk`` objects that openai would have made, field by
         field. "chunkwire": a `chunkwire.Chunk`, which has the same attributes and ``model_dump``, is several times
-        faster, and is no pydantic object. (``chat.completions.stream`` makes openai's objects of either.)
+        faster, and is no pydantic object. (``chat.completions.stream`` and litellm are given openai's objects in
+        any case.)
     tolerant : bool
         Go on where openai raises or gives what is no chunk: at blocks without data, pings, a byte order mark, bytes
         that are no UTF-8. Give the last event even if no blank line ended it. What a server reports as an error is an
@@ -80,7 +81,7 @@ def accelerate(client: Any = None, *, objects: Objects = "openai", tolerant: boo
         message = f"openai {openai.__version__} stays as it is: {reason}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return client
-    settings = Settings(models, objects == "chunkwire", tolerant)
+    settings = Settings(_live.engine(), models, objects == "chunkwire", tolerant)
     if client is None:
         _accelerate_all(settings)
     else:
@@ -112,7 +113,7 @@ def _check_version() -> None:
 
 
 @cache
-def _planned(engine: str) -> Any:
+def _planned(_engine: Any) -> Any:
     return _live.models(plan(ChatCompletionChunk, BaseModel))
 
 

@@ -6,9 +6,10 @@ error, what ends a stream and what is no JSON is said by the openai that is inst
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +26,7 @@ _T = TypeVar("_T")
 
 #: As they were before anybody changed them.
 STREAM, ASYNC_STREAM = Stream.__stream__, AsyncStream.__stream__
+_ITER, _AITER = Stream.__iter__, AsyncStream.__aiter__
 _ITER_EVENTS, _AITER_EVENTS = Stream._iter_events, AsyncStream._iter_events
 _PROCESS = OpenAI._process_response_data
 
@@ -33,6 +35,8 @@ _PROCESS = OpenAI._process_response_data
 class Settings:
     """What a user chose."""
 
+    #: Which decodes: its module.
+    engine: Any
     #: The plan of openai's objects.
     models: Any
     #: Give chunkwire's own objects.
@@ -43,6 +47,10 @@ class Settings:
 class ChunkStream(Stream[_T], Generic[_T]):
     """openai's ``Stream``, of a client that was accelerated."""
 
+    def __iter__(self) -> Iterator[_T]:
+        # openai's is a loop that does nothing else. (Who replaced that is asked.)
+        return iter(self._iterator) if Stream.__iter__ is _ITER else Stream.__iter__(self)
+
     def __stream__(self) -> Iterator[_T]:
         settings = getattr(self._client, "_chunkwire", None)  # none if it was restored meanwhile
         return STREAM(self) if settings is None else chunks(self, settings)
@@ -51,6 +59,9 @@ class ChunkStream(Stream[_T], Generic[_T]):
 class AsyncChunkStream(AsyncStream[_T], Generic[_T]):
     """openai's ``AsyncStream``, of a client that was accelerated."""
 
+    def __aiter__(self) -> AsyncIterator[_T]:
+        return aiter(self._iterator) if AsyncStream.__aiter__ is _AITER else AsyncStream.__aiter__(self)
+
     def __stream__(self) -> AsyncIterator[_T]:
         settings = getattr(self._client, "_chunkwire", None)
         return ASYNC_STREAM(self) if settings is None else async_chunks(self, settings)
@@ -58,7 +69,9 @@ class AsyncChunkStream(AsyncStream[_T], Generic[_T]):
 
 def chunks(stream: Any, settings: Settings) -> Iterator[Any]:
     """What a stream's ``__stream__`` gives, faster."""
-    return _chunks(_Run(stream, settings)) if _is_known(stream, _ITER_EVENTS) else STREAM(stream)
+    if not _is_known(stream, _ITER_EVENTS):
+        return STREAM(stream)
+    return _live.relay(_chunks(_Run(stream, settings)), settings.engine)
 
 
 def async_chunks(stream: Any, settings: Settings) -> AsyncIterator[Any]:
@@ -66,11 +79,14 @@ def async_chunks(stream: Any, settings: Settings) -> AsyncIterator[Any]:
     return _async_chunks(_Run(stream, settings)) if _is_known(stream, _AITER_EVENTS) else ASYNC_STREAM(stream)
 
 
+#: Who reads chunks in pydantic's ways: ``chat.completions.stream``, which puts them into openai's objects, and litellm.
+_HELPERS = ("openai.lib.streaming", "litellm.")
+
+
 def _is_for_helper() -> bool:
-    """Is this stream opened by ``chat.completions.stream``? That puts what it is given into openai's objects, and so it
-    is given openai's."""
+    """Is this stream opened by a helper that has to be given openai's objects?"""
     frame = sys._getframe(1)
-    while frame is not None and not frame.f_globals.get("__name__", "").startswith("openai.lib.streaming"):
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith(_HELPERS):
         frame = frame.f_back  # type: ignore[assignment]
     return frame is not None
 
@@ -90,19 +106,26 @@ def _is_known(stream: Any, iter_events: Any) -> bool:
 
 
 def _chunks(run: _Run) -> Iterator[Any]:
+    """The chunks of a run, and in the place of those of the session the session."""
     session, response = run.session, run.stream.response
     error = None
     try:
-        source: Iterator[Any] | None = session.pull(_live.bytes_of(response, "iter_bytes", "iter_raw"))
+        blocks = _Blocks(response, "iter_bytes", "iter_raw", iter)
+        source: Any = session.pull(blocks.source, blocks.counted)
         while source is not None:
-            yield from source
+            yield source
             while (foreign := session.foreign()) is not None:
+                if foreign == _DONE and _ENDS_AT_DONE:
+                    return
                 if (part := run.part(foreign)) is not None:
                     yield from STREAM(part.stream)
                     if part.is_done:
                         return
-                yield from session
-            error = session.error()
+                yield session
+            if (error := session.error()) is not None:
+                error = blocks.error(error)
+            else:
+                response.close()
             last = run.last_bytes(error)
             source = None if last is None else session.feed(last)
         if (part := run.end(error)) is not None:
@@ -111,21 +134,32 @@ def _chunks(run: _Run) -> Iterator[Any]:
         response.close()
 
 
+#: How nearly every stream ends. openai does nothing more then than to leave its loop (the asynchronous one does).
+_DONE = b"data: [DONE]\n\n"
+_ENDS_AT_DONE = not any("drain" in name for name in STREAM.__code__.co_names)
+
+
 async def _async_chunks(run: _Run) -> AsyncIterator[Any]:
     session, response = run.session, run.stream.response
-    error = None
+    error, close = None, response.aclose
     try:
-        source = _live.bytes_of(response, "aiter_bytes", "aiter_raw")
+        blocks = _Blocks(response, "aiter_bytes", "aiter_raw", aiter)
+        next_block, feed, is_counted = blocks.source.__anext__, session.feed, blocks.counted is not None
+        if is_counted:
+            close = functools.partial(_close_both, blocks.source, response)
         while True:
             try:
-                block = await anext(source)
+                block = await next_block()
             except StopAsyncIteration:
                 block = run.last_bytes(None)
             except Exception as raised:
-                block, error = None, raised
+                block, error = None, blocks.error(raised)
+            else:
+                if is_counted:
+                    response._num_bytes_downloaded += len(block)
             if block is None:
                 break
-            for chunk in session.feed(block):
+            for chunk in feed(block):
                 yield chunk
             while (foreign := session.foreign()) is not None:
                 if (part := run.part(foreign)) is not None:
@@ -139,7 +173,57 @@ async def _async_chunks(run: _Run) -> AsyncIterator[Any]:
             async for chunk in ASYNC_STREAM(part.stream):
                 yield chunk
     finally:
+        await close()
+
+
+async def _close_both(blocks: Any, response: Any) -> None:
+    try:
+        if isinstance(blocks, AsyncGenerator):
+            await blocks.aclose()
+    finally:
         await response.aclose()
+
+
+class _Blocks:
+    """What `bytes_of` gives of a response, and what becomes of the error with which that ends. httpx's ``iter_raw``
+    takes a step of Python for each block, to count its bytes and to cut it, also where nothing is to be cut: here is
+    the rest of it. Whoever reads the blocks counts them, if there is something ``counted``, and closes the response."""
+
+    def __init__(self, response: Any, decoded: str, raw: str, of_stream: Callable[[Any], Any]) -> None:
+        self.source: Any = _live.bytes_of(response, decoded, raw)
+        #: The response and its attribute.
+        self.counted: tuple[Any, str] | None = None
+        sort = "gi" if of_stream is iter else "ag"
+        code = getattr(self.source, f"{sort}_code", None)
+        is_known = code is not None and code.co_name == raw and _RAW.issuperset(code.co_names)
+        if not is_known or response.is_closed:
+            return
+        try:
+            blocks = of_stream(response.stream)
+        except Exception:  # it will say so itself
+            return
+        self._context = getattr(self.source, f"{sort}_frame").f_globals["request_context"]
+        response.is_stream_consumed = True
+        response._num_bytes_downloaded = 0
+        self.source, self.counted = blocks, (response, "_num_bytes_downloaded")
+
+    def error(self, raised: Exception) -> Exception:
+        """What ``iter_raw`` makes of an error."""
+        if self.counted is None:
+            return raised
+        try:
+            with self._context(request=self.counted[0]._request):
+                raise raised
+        except Exception as error:
+            return error
+
+
+#: What ``iter_raw`` and ``aiter_raw`` name in the versions whose rest this is.
+_RAW = {
+    *("is_stream_consumed", "StreamConsumed", "is_closed", "StreamClosed", "isinstance", "stream", "RuntimeError"),
+    *("SyncByteStream", "AsyncByteStream", "_num_bytes_downloaded", "ByteChunker", "request_context", "_request"),
+    *("len", "decode", "flush", "close", "aclose", "__aiter__", "AsyncGenerator"),
+}
 
 
 class _Run:
@@ -148,7 +232,8 @@ class _Run:
     def __init__(self, stream: Any, settings: Settings) -> None:
         self.stream = stream
         self.is_lazy = settings.is_lazy and not _is_for_helper()
-        self.session = _live.session(None if self.is_lazy else settings.models, chunks_only=settings.tolerant)
+        models = None if self.is_lazy else settings.models
+        self.session = _live.session(models, chunks_only=settings.tolerant, module=settings.engine)
         self._is_tolerant = settings.tolerant
         self._is_at_end = False
 
