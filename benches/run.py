@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import corpora
+import many
 import peers
 from corpora import Corpus
 from environment import commit, machine, versions
@@ -219,6 +220,15 @@ def span(found: dict[str, float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+MANY = """\
+`python benches/many.py`: streams that are open at the same time in one asyncio process, a task for each, which take
+turns after each event; all chunks are asked for `choices[0].delta.content`. "Beyond the loop" is what a chunk costs
+over the same tasks and reads without decoding; x is against AsyncOpenAI, by that. (How a stream ends, with openai's own
+draining of the response, is in it for all of openai's.) Memory is what the process grew by until half of each stream
+was read, its task and its response included.
+
+"""
+
 CHUNKS: Row = ("chunkwire decode(path)", "content and usage")
 SHORT: Row = ("chunkwire decode(path), .content", "content and usage")
 USAGE: Row = ("chunkwire usage(path)", "usage of streams")
@@ -302,6 +312,7 @@ ABOUT = """\
 them in turns and wrote this page; `goals.py` measures the project's goals over large logs. The core without Python is
 measured by `shapes.rs` and `careful.rs`, on the logs of `corpora.rs`, and step by step by `steps.rs`; `newlines.rs` is
 a contender of `goals.py`.
+`many.py` has thousands of streams open at once.
 `test_decode.py` and `test_usage.py` are the contenders of `run.py` under pytest-benchmark: `pytest benches`, or
 `pytest benches --benchmark-disable` to check no more than their counts.
 
@@ -354,6 +365,9 @@ def main() -> None:
     parser.add_argument("--rust", action="store_true", help="run the benchmarks of the core too")
     parser.add_argument("--goals", action="store_true", help="run goals.py too; --write does so anyway")
     parser.add_argument("--goals-size", type=float, default=300, metavar="MB", help="of its logs (default 300)")
+    parser.add_argument(
+        "--many", type=int, nargs=2, default=(10_000, 100), metavar=("N", "CHUNKS"), help="streams at once (10000, 100)"
+    )
     parser.add_argument("--write", action="store_true", help="write benches/README.md")
     options = parser.parse_args()
 
@@ -374,6 +388,7 @@ def main() -> None:
         ("What chunkwire is slow at", weaknesses(decode, live, usage, names)),
         ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + tables(decode, names, [peers.BASELINE])),
         ("Live: one event a call", LIVE + tables(live, names, LIVE_BASELINES)),
+        ("Many at once", MANY + many.table(*options.many)),
         (
             "Usage of a log",
             f"x: against {peers.USAGE_BASELINES[0]} / {peers.USAGE_BASELINES[1]}.\n\n"
