@@ -169,7 +169,7 @@ def _at_path(peer: Peer) -> Callable[[Path], Counted]:
     return run
 
 
-def _rust(name: str) -> Path | None:
+def rust_program(name: str) -> Path | None:
     """A program of this folder that is written in Rust, built."""
     if not shutil.which("cargo"):
         return None
@@ -408,10 +408,10 @@ def memory_rows(path: Path, size: int) -> list[list[str]]:
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
     """As Markdown."""
-    rows = [HEADER, *rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    rows = [header, *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     rows.insert(1, ["-" * width for width in widths])
     padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
     return "\n".join(f"| {' | '.join(row)} |" for row in padded)
@@ -428,7 +428,7 @@ def main() -> None:
 
     size = round(options.size * MB)
     known = corpora.names()
-    rust, shapes = _rust("newlines"), _rust("shapes")
+    rust, shapes = rust_program("newlines"), rust_program("shapes")
     lines: list[Line] = []
     memory: list[list[str]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

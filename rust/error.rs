@@ -1,6 +1,7 @@
 //! What can be wrong with a source, and where: made by every room, given to users as `DecodeError` or counted.
 
 use std::fmt;
+use std::io;
 
 /// What kind of damage it is. The names are part of the public interface; the list only ever grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Kind {
     WrongType,
     /// The server sent an error in place of a chunk.
     ServerError,
+    /// A packed source unpacks to more than is allowed.
+    SourceTooLarge,
 }
 
 impl Kind {
@@ -39,6 +42,7 @@ impl Kind {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::WrongType => "wrong_type",
             Self::ServerError => "server_error",
+            Self::SourceTooLarge => "source_too_large",
         }
     }
 
@@ -74,15 +78,57 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// That of a compressed source that breaks off after `offset` decompressed bytes. Its line and event are unknown: 0.
+    /// That of a packed source that breaks off after `offset` unpacked bytes. Its line and event are unknown: 0.
     #[must_use]
-    pub fn of_compression(offset: u64, reason: &str) -> Self {
-        Self {
-            kind: Kind::Truncated,
-            place: Place { offset, line: 0, event: 0 },
-            position: None,
-            reason: format!("the compressed source is cut or damaged: {reason}"),
-        }
+    pub fn of_compression(offset: u64, broken: &Broken) -> Self {
+        let reason = match broken.kind {
+            Kind::Truncated => format!("the compressed source is cut or damaged: {}", broken.reason),
+            _ => broken.reason.clone(),
+        };
+        Self { kind: broken.kind, place: Place { offset, line: 0, event: 0 }, position: None, reason }
+    }
+}
+
+/// Why a packed source has no more bytes to give than it gave. It travels as an [`io::Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// `Truncated` or `SourceTooLarge`.
+    pub kind: Kind,
+    /// What was found.
+    pub reason: String,
+    /// Does it end too early, and is whole so far?
+    pub is_cut: bool,
+}
+
+impl Broken {
+    /// It ends too early, or what comes next is not what it should be.
+    #[must_use]
+    pub fn cut(reason: String, is_cut: bool) -> Self {
+        Self { kind: Kind::Truncated, reason, is_cut }
+    }
+
+    /// Of an error that is one.
+    ///
+    /// # Errors
+    ///
+    /// Any other error comes back.
+    pub fn of(error: io::Error) -> Result<Self, io::Error> {
+        error.downcast()
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        let kind = if broken.is_cut { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::InvalidData };
+        Self::new(kind, broken)
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! `live` decodes what is plain for clients that have a parser of their own; `reported` reads what servers say of cost
 //! and times, and `written` measures what models wrote, for `stream` and `usage`; `scan` takes a file that whole way with
-//! several threads; `numbers` says of each chunk of a batch which stream it belongs to, and `columns` makes columns of
+//! several threads, or many; `numbers` says of each chunk of a batch which stream it belongs to, and `columns` makes columns of
 //! records; `message` folds streams into whole messages. Words: an *event* is what a blank line ends; a *chunk* is an
 //! event's data that is a `chat.completion.chunk`; a *stream* is all chunks of one response; a *record* is where a
 //! chunk's parts stand in a *batch*; *damage* is what is wrong in a source, with its place. `error` holds the vocabulary

@@ -67,13 +67,23 @@ impl Coded {
         self.codes.push(code);
     }
 
-    /// Codes of `from` become codes of their own, in the order of rows.
-    fn recode(codes: impl Iterator<Item = i32>, from: &Categories) -> Self {
-        let mut coded = Self::default();
+    /// More rows, whose codes are those of `from`.
+    fn extend(&mut self, codes: impl Iterator<Item = i32>, from: &Categories) {
+        self.renumber(codes, |code| from.text(code));
+    }
+
+    fn append(&mut self, rows: &Self) {
+        self.renumber(rows.codes.iter().copied(), |code| {
+            rows.categories.get(usize::try_from(code).ok()?).map(|text| &**text)
+        });
+    }
+
+    /// Codes of others become codes of its own, in the order of rows.
+    fn renumber<'a>(&mut self, codes: impl Iterator<Item = i32>, text: impl Fn(i32) -> Option<&'a [u8]>) {
         let mut renumbered = Vec::new();
         for code in codes {
-            let Some(text) = from.text(code) else {
-                coded.codes.push(-1);
+            let Some(text) = text(code) else {
+                self.codes.push(-1);
                 continue;
             };
             let code = code as usize;
@@ -81,12 +91,11 @@ impl Coded {
                 renumbered.resize(code + 1, -1);
             }
             if renumbered[code] < 0 {
-                renumbered[code] = coded.categories.len() as i32;
-                coded.categories.push(text.into());
+                self.push(Some(text));
+                renumbered[code] = self.codes.pop().unwrap_or(-1);
             }
-            coded.codes.push(renumbered[code]);
+            self.codes.push(renumbered[code]);
         }
-        coded
     }
 }
 
@@ -103,6 +112,12 @@ impl Pieces {
     fn push(&mut self, piece: Option<&[u8]>) {
         self.bytes.extend_from_slice(piece.unwrap_or_default());
         self.ends.push(self.bytes.len() as i64);
+    }
+
+    fn append(&mut self, rows: &Self) {
+        let start = self.bytes.len() as i64;
+        self.bytes.extend_from_slice(&rows.bytes);
+        self.ends.extend(rows.ends.iter().map(|end| start + end));
     }
 
     /// The bytes of a row.
@@ -157,11 +172,17 @@ impl Columns {
     /// Turns the rows into columns; usage objects match the shapes of others, or not if not `shapes`.
     #[must_use]
     pub fn new(streams: Streams, shapes: bool) -> Self {
-        let mut columns = Self { damages: streams.damages, ..Self::default() };
-        columns.model = Coded::recode(streams.rows.iter().map(|row| row.model), &streams.models);
-        columns.finish_reason =
-            Coded::recode(streams.rows.iter().map(|row| row.finish_reason), &streams.finish_reasons);
-        let mut objects = Objects::new(shapes);
+        let mut columns = Self::default();
+        columns.extend(streams, &mut Objects::new(shapes));
+        columns
+    }
+
+    /// More rows, those of another source.
+    pub fn extend(&mut self, streams: Streams, objects: &mut Objects) {
+        let columns = self;
+        columns.damages.extend(streams.damages);
+        columns.model.extend(streams.rows.iter().map(|row| row.model), &streams.models);
+        columns.finish_reason.extend(streams.rows.iter().map(|row| row.finish_reason), &streams.finish_reasons);
         for row in streams.rows {
             columns.status.push(Some(row.status().name().as_bytes()));
             columns.created.push(row.created);
@@ -182,7 +203,40 @@ impl Columns {
             columns.generation_time.push(times.generation.unwrap_or(f64::NAN));
             columns.usage.push(usage.map(|_| raw));
         }
-        columns
+    }
+
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.reported.len()
+    }
+
+    /// Are there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reported.is_empty()
+    }
+
+    /// More rows, of columns that were made elsewhere. Their damages stay there.
+    pub fn append(&mut self, rows: &Self) {
+        for (all, more) in self.tokens.iter_mut().zip(&rows.tokens) {
+            all.extend_from_slice(more);
+        }
+        self.valid.extend_from_slice(&rows.valid);
+        self.reported.extend_from_slice(&rows.reported);
+        self.cost.extend_from_slice(&rows.cost);
+        self.content_deltas.extend_from_slice(&rows.content_deltas);
+        self.text_bytes.extend_from_slice(&rows.text_bytes);
+        self.time_to_first_token.extend_from_slice(&rows.time_to_first_token);
+        self.generation_time.extend_from_slice(&rows.generation_time);
+        self.usage.append(&rows.usage);
+        self.created.extend_from_slice(&rows.created);
+        self.chunks.extend_from_slice(&rows.chunks);
+        self.offset.extend_from_slice(&rows.offset);
+        self.id.append(&rows.id);
+        self.model.append(&rows.model);
+        self.finish_reason.append(&rows.finish_reason);
+        self.status.append(&rows.status);
     }
 
     fn push_tokens(&mut self, usage: Option<(Value<'_>, &Plan)>, place: Place) {
@@ -207,7 +261,7 @@ impl Columns {
 }
 
 /// Reads usage objects, which are built like others as events are: most match the shape of one before.
-struct Objects {
+pub struct Objects {
     shapes: Option<Shapes>,
     nodes: Vec<Node>,
     plan: Plan,
@@ -226,7 +280,9 @@ struct Plan {
 }
 
 impl Objects {
-    fn new(shapes: bool) -> Self {
+    /// They match the shapes of others, or not if not `shapes`.
+    #[must_use]
+    pub fn new(shapes: bool) -> Self {
         // The bytes are those of values that were parsed before: no number is too long.
         let shapes = shapes.then(|| Shapes::new(0));
         Self { shapes, nodes: Vec::new(), plan: Plan::default(), template: None }

@@ -29,6 +29,7 @@ ENGINE = {
     "_stats",
     "_model",
     "_blocks",
+    "_packing",
     "_sse",
     "_json",
     "_streams",

@@ -441,6 +441,7 @@ def test_the_bar(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown
     if not rich:
         assert "=" * 15 + "-" * 15 + "  50%  50.0 MB of 100.0 MB" in shown
+        assert "0:00 left" in shown
         assert shown.endswith("\r\x1b[K"), "it is taken away"
     bar(4, None)
     assert screen.getvalue() == shown, "a bar that is closed stays so"

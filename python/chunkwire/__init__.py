@@ -1,6 +1,6 @@
 """Chat-completion event streams, decoded exactly and fast.
 
-Chunks, out of a path (``.gz`` and ``.zst`` too), bytes, a binary file or an iterable of bytes::
+Chunks, out of a path (packed ones too), bytes, a binary file or an iterable of bytes::
 
     for chunk in chunkwire.decode("log.sse"):
         print(chunk.content or "", end="")       # choices[0].delta.content

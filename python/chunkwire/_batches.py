@@ -41,6 +41,7 @@ def batches(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
 ) -> Batches:
     """The chunks of a source as columns, so many at a time: no object is made of a chunk. (Other options as for
     `decode`.)
@@ -70,6 +71,7 @@ def batches(
         on_error=on_error,
         strict=strict,
         max_event_bytes=max_event_bytes,
+        max_decompressed_bytes=max_decompressed_bytes,
     )
     return Batches(columns)
 

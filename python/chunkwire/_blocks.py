@@ -1,27 +1,55 @@
-"""A source of the Python engine in, blocks of its decompressed bytes out: a path, bytes, or an iterator of bytes.
+"""A source of the Python engine in, blocks of its unpacked bytes out: a path, bytes, or an iterator of bytes.
 
-Files are read in blocks, gzip and zstd are told by their first bytes, and what is whole before a cut or damaged place
-of a compressed file is given before `CompressedDamage` says so.
+What is packed is told by its first bytes (brotli by its name), and what is whole before a cut or damaged place is given
+before `CompressedDamage` says so. The same as ``rust/source/packed.rs``.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any, BinaryIO
 
-__all__ = ["CompressedDamage", "as_bytes", "blocks_of"]
+from chunkwire._packing import (
+    DAMAGED,
+    END,
+    HEAD_BYTES,
+    MORE,
+    PART_NAMES,
+    TOO_MUCH_MEMORY,
+    Codec,
+    codec,
+    packing_of,
+)
 
-#: How many bytes are read, or decompressed, at once.
+__all__ = ["FREE_BYTES", "MOST_RATIO", "CompressedDamage", "as_bytes", "blocks_of"]
+
+#: How many bytes are read, or unpacked, at once.
 _BLOCK_BYTES = 1 << 20
+#: How many packed bytes are read at once.
+_INPUT_BYTES = 1 << 16
 
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_GZIP_WITH_HEADER = 31
+#: So much may come out of any source, and so many times its size out of one that has no other bound. (Each event has
+#: some bytes of its own, so a log is far from that.)
+FREE_BYTES = 256 << 20
+MOST_RATIO = 1000
 
 
 class CompressedDamage(Exception):
-    """A compressed file is cut or damaged; all that was whole before has been given."""
+    """A packed source is cut, damaged or too large; all that was whole before has been given."""
+
+    def __init__(self, reason: str, kind: str = "truncated") -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+    @property
+    def reason(self) -> str:
+        """What is said of it as damage."""
+        if self.kind == "truncated":
+            return f"the compressed source is cut or damaged: {self}"
+        return str(self)
 
 
 def as_bytes(data: Any) -> bytes:
@@ -38,25 +66,35 @@ def as_bytes(data: Any) -> bytes:
 
 
 def blocks_of(source: Any) -> Iterator[bytes]:
-    """The blocks of ``source``: a path (str), bytes, or an iterator of bytes-like objects."""
+    """The blocks of ``source``: a path (str), bytes, or an iterator of bytes-like objects; or a tuple of that, the most
+    bytes that may come out if it is packed, and ``"brotli"`` where its name says that."""
+    most, by_name = None, None
+    if isinstance(source, tuple):
+        source, most, by_name = source
     if isinstance(source, str):
+        if source.lower().endswith(".br"):
+            by_name = "brotli"
         # Opened here and now, so that a path that cannot be read is an error of the call.
-        blocks = _of_file(open(source, "rb"))  # noqa: SIM115
+        blocks = _of_file(open(source, "rb"), most, by_name)  # noqa: SIM115
         next(blocks)  # so that the file is closed even if nobody asks for a block
         return blocks
     if isinstance(source, bytes):
-        return iter((source,))
-    return map(as_bytes, source)
+        packing = packing_of(source[:HEAD_BYTES]) or (by_name if source else None)
+        if not packing:
+            return iter((source,))
+        return _Packed(BytesIO(source).read, b"", packing, len(source), most)
+    return _Unknown(map(as_bytes, source), most, by_name)
 
 
-def _of_file(file: BinaryIO) -> Iterator[bytes]:
+def _of_file(file: BinaryIO, most: int | None, by_name: str | None) -> Iterator[bytes]:
     with file:
         yield b""
-        head = file.read(4)
-        if head.startswith(_GZIP):
-            yield from _decompressed(file, head, "gzip")
-        elif head.startswith(_ZSTD):
-            yield from _decompressed(file, head, "zstd")
+        head = file.read(HEAD_BYTES)
+        packing = packing_of(head) or by_name
+        if packing:
+            about = os.fstat(file.fileno())
+            size = about.st_size if stat.S_ISREG(about.st_mode) else None
+            yield from _Packed(file.read, head, packing, size, most)
         else:
             block = head + file.read1(_BLOCK_BYTES - len(head)) if head else b""  # type: ignore[attr-defined]
             while block:
@@ -64,83 +102,155 @@ def _of_file(file: BinaryIO) -> Iterator[bytes]:
                 block = file.read1(_BLOCK_BYTES)  # type: ignore[attr-defined]
 
 
-def _decompressed(file: BinaryIO, data: bytes, name: str) -> Iterator[bytes]:
-    new, error_class, read_bytes = _gzip() if name == "gzip" else _zstd()
-    decoder: Any = None
-    while True:
-        if decoder is None and name == "gzip":
-            data = data.lstrip(b"\0")  # tapes and block devices pad with zeros
-        if not data:
-            data = file.read(read_bytes)
-            if not data:
+class _Unknown:
+    """Blocks of an iterator, unpacked if its first bytes say so. Nothing is held back of one that is not packed."""
+
+    def __init__(self, blocks: Iterator[bytes], most: int | None, by_name: str | None) -> None:
+        self._blocks = blocks
+        self._most = most
+        self._by_name = by_name
+        self._head = b""
+        self._is_known = False
+
+    def __iter__(self) -> _Unknown:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._is_known:
+            self._recognise()
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        return next(self._blocks)
+
+    def _recognise(self) -> None:
+        packing = None
+        while packing is None:
+            if (block := next(self._blocks, None)) is None:
+                packing = ""
+            else:
+                self._head += block
+                packing = packing_of(self._head[:HEAD_BYTES])
+        self._is_known = True
+        packing = packing or (self._by_name if self._head else None)
+        if packing:
+            head, self._head = self._head, b""
+            blocks = self._blocks
+            self._blocks = _Packed(lambda _: next(blocks, b""), head, packing, None, self._most)
+
+
+class _Packed:
+    """What packed bytes unpack to, in blocks of bounded size however small they were packed. (No generator, which would
+    be over with the first error of its source.)"""
+
+    def __init__(
+        self, read: Callable[[int], bytes], head: bytes, packing: str, size: int | None, most: int | None
+    ) -> None:
+        self._read = read
+        self._packing = packing
+        self._size = size
+        self._most = most
+        self._codec: Codec | None = None
+        self._data = head
+        self._parts = 0  # how many have begun
+        self._packed = len(head)  # how many bytes were read
+        self._given = 0
+        self._is_pending = False
+        self._broken: CompressedDamage | None = None
+
+    def __iter__(self) -> _Packed:
+        return self
+
+    def __next__(self) -> bytes:
+        while self._broken is None:
+            if self._codec is None and not self._begin():
+                raise StopIteration
+            if not self._data and not self._is_pending and not self._fill():
+                self._fault("ends before its end mark")
                 break
-            continue
-        decoder = decoder or new()
-        try:
-            yield from _pieces(decoder, data)
-        except error_class as error:
-            # zlib opens with a number and "while decompressing data".
-            raise CompressedDamage(str(error).rpartition("data: ")[2]) from None
-        data = b""
-        if decoder.eof:
-            data = decoder.unused_data
-            decoder = None
-    if decoder is not None:
-        raise CompressedDamage(f"the {name} data ends before its end mark")
+            if self._codec is None:
+                break
+            data = self._data
+            piece, self._data, state = self._codec.unpack(data, _BLOCK_BYTES)
+            self._is_pending = len(piece) >= _BLOCK_BYTES
+            if state == END:
+                self._codec, self._is_pending = None, False
+            elif state == DAMAGED or (state == MORE and not piece and self._data and self._data == data):
+                self._fault("is damaged")
+            elif state == TOO_MUCH_MEMORY:
+                self._fault("needs too much memory to be unpacked")
+            if len(piece) > (room := self._room()):
+                piece = piece[:room]
+                self._given += room
+                self._too_much()
+            else:
+                self._given += len(piece)
+            if piece:
+                return piece
+        if self._broken is None:
+            raise StopIteration
+        raise self._broken
 
+    def _fill(self) -> bool:
+        """Reads packed bytes where none are left; false at their end."""
+        if not self._data:
+            self._data = self._read(_INPUT_BYTES)
+            self._packed += len(self._data)
+        return bool(self._data)
 
-def _pieces(decoder: Any, data: bytes) -> Iterator[bytes]:
-    """What ``data`` decompresses to, in pieces of bounded size however small it was packed."""
-    while True:
-        spare: Any = decoder.copy() if hasattr(decoder, "copy") else None
-        try:
-            piece = decoder.decompress(data, _BLOCK_BYTES)
-        except zlib.error:
-            # What came before the damaged byte was lost with the call: byte by byte it is not.
-            for at in range(len(data)):
-                if piece := spare.decompress(data[at : at + 1]):
-                    yield piece
-            raise
-        if piece:
-            yield piece
-        data = getattr(decoder, "unconsumed_tail", b"")
-        if decoder.eof or (not data and getattr(decoder, "needs_input", len(piece) < _BLOCK_BYTES)):
-            return
+    def _begin(self) -> bool:
+        """Begins the next part; false at the end."""
+        while True:
+            if not self._fill():
+                return False
+            if not self._parts or self._packing not in ("gzip", "xz"):
+                break
+            self._data = self._data.lstrip(b"\0")  # tapes and block devices pad with zeros
+            if self._data:
+                break
+        if self._parts and not self._continues():
+            name, part = self._packing, PART_NAMES[self._packing]
+            self._break(f"what stands behind {part} {self._parts} of the {name} data is no {name} data")
+            return True
+        self._codec = codec(self._packing)
+        self._parts += 1
+        return True
 
+    def _continues(self) -> bool:
+        """Is what comes next packed in the same way?"""
+        while (packing := packing_of(self._data[:HEAD_BYTES])) is None:
+            more = self._read(_INPUT_BYTES)
+            self._packed += len(more)
+            self._data += more
+            if not more:
+                return True  # the beginning of a part, as far as that tells: so it is cut
+        return packing == self._packing
 
-def _gzip() -> tuple[Any, Any, int]:
-    return lambda: zlib.decompressobj(_GZIP_WITH_HEADER), zlib.error, 1 << 16
+    def _room(self) -> int:
+        """How many more bytes may come out."""
+        most = self._most
+        if most is None:
+            most = max(max(self._size or 0, self._packed) * MOST_RATIO, FREE_BYTES)
+        return max(most - self._given, 0)
 
+    def _fault(self, what: str) -> None:
+        name, part = self._packing, PART_NAMES[self._packing]
+        self._break(f"the {name} data {what}" + (f" (in its {part} {self._parts})" if self._parts > 1 else ""))
 
-def _zstd() -> tuple[Any, Any, int]:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
-    except ImportError:
-        pass
-    else:
-        return zstd.ZstdDecompressor, zstd.ZstdError, 1 << 16
-    try:
-        import zstandard
-    except ImportError:
-        message = "reading zstd files needs the package zstandard: pip install 'chunkwire[zstd]'"
-        raise ModuleNotFoundError(message, name="zstandard") from None
+    def _too_much(self) -> None:
+        name = self._packing
+        if self._most is not None:
+            reason = (
+                f"the {name} data unpacks to more than {self._most} bytes, which max_decompressed_bytes allows; "
+                "the rest was not read"
+            )
+        else:
+            reason = (
+                f"the {name} data unpacks to more than {MOST_RATIO} times its size: {self._given} bytes came out of "
+                f"{max(self._size or 0, self._packed)} at most, the rest was not read; "
+                "max_decompressed_bytes allows more"
+            )
+        self._break(reason, "source_too_large")
 
-    class Decompressor:
-        needs_input = True
-
-        def __init__(self) -> None:
-            self._decoder = zstandard.ZstdDecompressor().decompressobj()
-
-        def decompress(self, data: bytes, _: int) -> bytes:
-            return self._decoder.decompress(data)
-
-        @property
-        def eof(self) -> bool:
-            return self._decoder.eof
-
-        @property
-        def unused_data(self) -> bytes:
-            return self._decoder.unused_data
-
-    # It gives all at once, so it gets little at once.
-    return Decompressor, zstandard.ZstdError, 1 << 10
+    def _break(self, reason: str, kind: str = "truncated") -> None:
+        self._broken = CompressedDamage(reason, kind)

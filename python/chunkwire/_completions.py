@@ -30,6 +30,7 @@ def completions(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
     progress: Progress = None,
 ) -> Completions:
     """The streams of a source, each folded into whole messages. (Options as for `decode`, but damage is skipped by
@@ -66,6 +67,7 @@ def completions(
         on_error=on_error,
         strict=strict,
         max_event_bytes=max_event_bytes,
+        max_decompressed_bytes=max_decompressed_bytes,
     )
     return Completions(streams)
 

@@ -64,12 +64,20 @@ class Events(Protocol):
 
 
 def opened(
-    what: str, source: OneSource, format: Format, engine: Engine, progress: _progress.Progress = None, **options: Any
+    what: str,
+    source: OneSource,
+    format: Format,
+    engine: Engine,
+    progress: _progress.Progress = None,
+    *,
+    max_decompressed_bytes: int | None = None,
+    **options: Any,
 ) -> Any:
     """What an engine's function of this name gives for a source; its options go with it."""
     check_format(format)
     resolved = resolve(source)
-    found = getattr(_engine.load(engine), what)(resolved.feed, name=resolved.name, **options)
+    feed = resolved.bounded(max_decompressed_bytes)
+    found = getattr(_engine.load(engine), what)(feed, name=resolved.name, **options)
     return _progress.Watched(found, resolved, progress) if progress is not None and progress is not False else found
 
 
@@ -81,6 +89,7 @@ def decode(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
     progress: _progress.Progress = None,
 ) -> Chunks:
     """The chunks of a source, in its order.
@@ -88,7 +97,8 @@ def decode(
     Parameters
     ----------
     source : path, bytes-like, binary file, iterable of bytes or response
-        A str or PathLike is the path of a file: plain, gzip or zstd, told by its first bytes. A response of httpx,
+        A str or PathLike is the path of a file. What is packed is told by its first bytes, wherever it comes from:
+        gzip, zstd, xz, bzip2; brotli by a name that ends in ``.br``. A response of httpx,
         httpx2, requests or urllib3 is read as it comes, and closed when nobody iterates any more; its client undoes the
         content's encoding, and raises its own exceptions behind the chunks that had come.
     on_error : "raise" or "skip"
@@ -103,6 +113,9 @@ def decode(
         Who decodes. The results are the same.
     max_event_bytes : int
         A longer event is damage of kind ``event_too_large``.
+    max_decompressed_bytes : int, optional
+        The most bytes that a packed source may unpack to; what is behind them is not read, and is damage of kind
+        ``source_too_large``. The default is 1,000 times the packed size, and at least 256 MiB.
     progress : callable or True, optional
         Called now and then with the bytes decoded and the bytes of the source, or None where that is unknown. True
         shows a bar on a terminal.
@@ -121,6 +134,7 @@ def decode(
         on_error=on_error,
         strict=strict,
         max_event_bytes=max_event_bytes,
+        max_decompressed_bytes=max_decompressed_bytes,
     )
     return chunks
 
@@ -133,6 +147,7 @@ def contents(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
     progress: _progress.Progress = None,
 ) -> Contents:
     """The text of each chunk: ``choices[0].delta.content``, where that is a string. (Options are those of `decode`.)
@@ -154,6 +169,7 @@ def contents(
         on_error=on_error,
         strict=strict,
         max_event_bytes=max_event_bytes,
+        max_decompressed_bytes=max_decompressed_bytes,
     )
     return texts
 
@@ -165,9 +181,18 @@ def events(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
 ) -> Events:
     """The server-sent events of a source, whatever their data. (The options are those of `decode`.)"""
-    found: Events = opened("events", source, format, engine, strict=strict, max_event_bytes=max_event_bytes)
+    found: Events = opened(
+        "events",
+        source,
+        format,
+        engine,
+        strict=strict,
+        max_event_bytes=max_event_bytes,
+        max_decompressed_bytes=max_decompressed_bytes,
+    )
     return found
 
 
@@ -217,6 +242,7 @@ def adecode(
     format: Format = "auto",
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
 ) -> AsyncChunks:
     """The chunks of an asynchronous source, for ``async for``. (The options are those of `decode`.)
 
@@ -231,8 +257,9 @@ def adecode(
         name = resolved.name
         if isinstance(resolved.feed, (str, bytes)):
             # The engine reads these best, and unpacks what is packed.
+            feed = resolved.bounded(max_decompressed_bytes)
             chunks = _engine.load(engine).chunks(
-                resolved.feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name
+                feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name
             )
             return AsyncChunks(chunks, None, None)
         blocks = _Async(resolved)

@@ -4,7 +4,7 @@ Users meet these classes as those of `chunkwire` (see `chunkwire._model`, where 
 """
 
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
@@ -13,6 +13,7 @@ from chunkwire._stats import Stats
 
 __all__ = [
     "Batches",
+    "Blocks",
     "Choice",
     "Chunk",
     "Chunks",
@@ -36,6 +37,7 @@ __all__ = [
     "Usage",
     "UsageReader",
     "batches",
+    "blocks",
     "chunks",
     "completions",
     "contents",
@@ -46,6 +48,7 @@ __all__ = [
     "export_stream",
     "restore",
     "usage",
+    "usage_many",
 ]
 
 _OnError = Literal["raise", "skip"]
@@ -54,6 +57,10 @@ _Codes = tuple[bytes, list[str]]
 # PyCapsules of the Arrow C data interface, and columns as `chunkwire._arrow` says them.
 _Capsule: TypeAlias = Any
 _Columns: TypeAlias = list[tuple[Any, ...]]
+
+# A path, bytes or blocks; and for what may be packed how many bytes may come out, and "brotli" where its name says so.
+_Feed: TypeAlias = str | bytes | Iterable[Buffer]
+_Source: TypeAlias = _Feed | tuple[_Feed, int | None, str | None]
 
 @final
 class Decoder:
@@ -103,6 +110,10 @@ class Contents(Iterator[str]):
     def stats(self) -> Stats: ...
     @property
     def _paths(self) -> tuple[int, int]: ...
+
+@final
+class Blocks(Iterator[bytes]):
+    def __next__(self) -> bytes: ...
 
 @final
 class Models:
@@ -391,8 +402,9 @@ class CompletionTokensDetails:
     def __copy__(self) -> CompletionTokensDetails: ...
     def __deepcopy__(self, _memo: dict[int, Any]) -> CompletionTokensDetails: ...
 
+def blocks(source: _Source) -> Blocks: ...
 def chunks(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     on_error: _OnError = "raise",
     strict: bool = False,
@@ -400,7 +412,7 @@ def chunks(
     name: str | None = None,
 ) -> Chunks: ...
 def contents(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     on_error: _OnError = "raise",
     strict: bool = False,
@@ -408,7 +420,7 @@ def contents(
     name: str | None = None,
 ) -> Contents: ...
 def completions(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     on_error: _OnError = "skip",
     strict: bool = False,
@@ -416,7 +428,7 @@ def completions(
     name: str | None = None,
 ) -> Completions: ...
 def batches(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     size: int,
     on_error: _OnError = "raise",
@@ -425,14 +437,14 @@ def batches(
     name: str | None = None,
 ) -> Batches: ...
 def events(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
 ) -> Events: ...
 def usage(
-    source: str | bytes | Iterable[Buffer],
+    source: _Source,
     *,
     strict: bool = False,
     max_event_bytes: int = 67108864,
@@ -440,6 +452,16 @@ def usage(
     threads: int = 1,
     measure: bool = False,
 ) -> tuple[dict[str, bytes | _Codes], Stats]: ...
+def usage_many(
+    paths: list[str],
+    *,
+    strict: bool = False,
+    max_event_bytes: int = 67108864,
+    threads: int = 1,
+    measure: bool = False,
+    max_decompressed_bytes: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[tuple[Any, ...]]: ...
 def export_schema(columns: _Columns) -> _Capsule: ...
 def export_array(columns: _Columns, rows: int, requested: _Capsule | None) -> tuple[_Capsule, _Capsule]: ...
 def export_stream(columns: _Columns, rows: int, requested: _Capsule | None) -> _Capsule: ...

@@ -64,6 +64,8 @@ class Bar:
             full = int(part * 30)
             speed = size(done / seconds)
             text = f"{'=' * full}{'-' * (30 - full)} {part:4.0%}  {size(done)} of {size(total)}, {speed}/s"
+            if done:
+                text += f", {duration(max(total - done, 0) * seconds / done)} left"
         self._write(f"\r{text}\x1b[K")
 
     def _write(self, text: str) -> None:
@@ -83,14 +85,28 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def duration(seconds: float) -> str:
+    """A time for people, e.g. 1:05 for a minute and five seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def _rich_bar(file: TextIO) -> Any:
     """The bar of rich, started; None where rich is not installed."""
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TaskProgressColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
     except ImportError:
         return None
-    columns = (BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(file=file), transient=True)
     bar.add_task("", total=None)
     bar.start()

@@ -1,7 +1,8 @@
 """Reads all sources of a usage table: what the caller named in, each source's columns and counts out.
 
-Sources are decoded side by side in threads, and a large one by several; the native engine leaves Python to others
-while it decodes.
+Files are read together by the native engine, whose threads share them, small ones and parts of large ones. Other
+sources, and all where damage is to raise, are decoded side by side in threads of Python; the engine leaves Python to
+others while it decodes.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from chunkwire import _engine, _progress
+from chunkwire._archives import Members
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
-from chunkwire._sources import Found, Source, check_format, counted, find, size_of
-from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
+from chunkwire._rows import Part
+from chunkwire._sources import Found, Source, check_bound, check_format, counted, find, size_of
+from chunkwire._stats import KEPT_DAMAGES, Damage, Stats, StatsBySource
 
 __all__ = ["Read", "check", "processors", "read_all"]
 
@@ -34,11 +38,17 @@ _EVERY = 0.1
 class Read:
     """What was read, in the order of the sources."""
 
-    parts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    stats_by_source: list[tuple[str, Stats]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    stats_by_source: StatsBySource = field(default_factory=StatsBySource)
     stats: Stats = field(default_factory=Stats)
     passed_over: list[str] = field(default_factory=list)
     failures: list[tuple[str, Exception]] = field(default_factory=list)
+
+    def add(self, label: str, columns: dict[str, Any], stats: Stats) -> None:
+        """Another source."""
+        self.parts.append(Part([label], [len(columns["reported"])], columns))
+        self.stats_by_source.add(label, stats)
+        _add(self.stats, stats)
 
 
 def read_all(
@@ -48,11 +58,12 @@ def read_all(
     format: str,
     engine: str,
     threads: int | None,
+    max_decompressed_bytes: int | None,
     progress: Any,
     on_error: str,
 ) -> Read:
     """Finds the sources, if that is not done, and reads them all."""
-    check(format, threads, on_error)
+    check(format, threads, on_error, max_decompressed_bytes)
     raises = on_error == "raise"
     module = _engine.load(engine)
     found = sources if isinstance(sources, Found) else find(sources)
@@ -61,27 +72,52 @@ def read_all(
 
     told = _Told(found, progress)
     wanted = threads or processors()
-    if module.__name__.endswith("._simdjson"):
+    is_native = not module.__name__.endswith("._simdjson")
+    if not is_native:
         wanted = 1  # it holds Python's lock all the time: threads would only wait for each other
-    count = max(1, min(wanted, len(found.sources)))
-    # A source alone is split, if it is large.
-    reader = _Reader(module, {**options, "threads": wanted // count}, raises, told)
     read = Read(passed_over=found.passed_over, failures=found.failures)
-    try:
-        for source, result in zip(
-            found.sources,
-            reader.one_by_one(found.sources) if count < 2 else reader.together(found.sources, count),
-            strict=True,
-        ):
-            if isinstance(result, _UNREADABLE) and found.many and not raises:
-                read.failures.append((source.label, result))
-            elif isinstance(result, BaseException):
-                raise result
+
+    def take(source: Source, result: Any) -> None:
+        if isinstance(result, _UNREADABLE) and found.many and not raises:
+            read.failures.append((source.label, result))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            for label, columns, stats in result:
+                if isinstance(stats, Stats):
+                    read.add(label, columns, stats)
+                elif stats is None:
+                    read.passed_over.append(label)
+                else:
+                    take(Source("", None, label), stats)
+
+    def in_python(some: list[Source]) -> None:
+        count = max(1, min(wanted, len(some)))
+        # A source alone is split, if it is large.
+        reader = _Reader(module, {**options, "threads": wanted // count}, max_decompressed_bytes, raises, told)
+        results = reader.one_by_one(some) if count < 2 else reader.together(some, count)
+        for source, result in zip(some, results, strict=True):
+            take(source, result)
+
+    def in_pool(some: list[Source]) -> None:
+        pool = _Pool(module, {**options, "threads": wanted, "max_decompressed_bytes": max_decompressed_bytes}, told)
+        for first, result in pool.read(some):
+            if isinstance(result, BaseException):
+                take(some[first], result)
+            elif result is None:
+                in_python([some[first]])
             else:
-                columns, stats = result
-                read.parts.append((source.label, columns))
-                read.stats_by_source.append((source.label, stats))
-                _add(read.stats, stats)
+                part, counts, total, damages = result
+                read.parts.append(part)
+                read.stats_by_source.extend(part.labels, counts, damages)
+                _add(read.stats, total)
+
+    try:
+        for is_path, run in groupby(found.sources, lambda source: type(source.feed) is str):
+            some = list(run)
+            # One file alone is split by the engine; its bytes are told by the pool.
+            is_pooled = is_path and is_native and not raises and (len(some) > 1 or (told.wanted and wanted > 1))
+            (in_pool if is_pooled else in_python)(some)
         told.tell(now=True)
     finally:
         told.close()
@@ -93,9 +129,10 @@ def read_all(
     return read
 
 
-def check(format: str, threads: int | None, on_error: str) -> None:
+def check(format: str, threads: int | None, on_error: str, max_decompressed_bytes: int | None = None) -> None:
     """ValueError or TypeError for an option that cannot be."""
     check_format(format)
+    check_bound(max_decompressed_bytes)
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
@@ -140,19 +177,77 @@ class _Told:
         if threading.get_ident() == self._caller:
             self.tell()
 
+    def done(self) -> int:
+        """How many so far."""
+        return self._done
+
+    def set(self, done: int) -> None:
+        """So many are read."""
+        self._done = max(done, self._done)
+        self.tell()
+
     def tell(self, *, now: bool = False) -> None:
         """Tells, but not too often; ``now`` in any case."""
         if self.wanted and (now or time.monotonic() - self._told >= _EVERY):
             self._told = time.monotonic()
-            self._report(self._done, self._total)
+            # Of a packed source in a stream, and of a file that grows, more may be read than was known.
+            done = self._done if self._total is None else min(self._done, self._total)
+            self._report(done, self._total)
+
+
+class _Pool:
+    """Reads files with the native engine, whose threads share them."""
+
+    def __init__(self, module: Any, options: dict[str, Any], told: _Told) -> None:
+        self._module = module
+        self._options = options
+        self._told = told
+
+    def read(self, sources: list[Source]) -> Iterator[tuple[int, Any]]:
+        """The number of a source, and the error that it is, or None where the pool cannot read it; or that of the first
+        of some, and their columns, counts one behind the other, the sum of those, and damages by number."""
+        told, before = self._told, self._told.done()
+        labels = [source.label for source in sources]
+        report = (lambda done: told.set(before + done)) if told.wanted else None
+        paths = [source.feed for source in sources]
+        tables = self._module.usage_many(paths, **self._options, progress=report)
+        if told.wanted:
+            left = sum(size_of(sources[first]) or 0 for first, *rest in tables if not rest)
+            told.set(before + sum(map(_size, sources)) - left)
+        for first, *rest in tables:
+            if not rest:
+                yield first, None
+                continue
+            reads, columns, counts, total, found = rest
+            damages: dict[int, list[Damage]] = {}
+            rows: list[int] = []
+            names: list[str] = []
+            numbers: dict[int, int] = {}
+            for number, is_read in enumerate(reads, first):
+                if isinstance(is_read, int):
+                    numbers[number] = len(rows)
+                    rows.append(is_read)
+                    names.append(labels[number])
+                else:
+                    yield number, is_read
+            for number, damage in found:
+                damages.setdefault(numbers[number], []).append(damage)
+                if len(total.damages) < KEPT_DAMAGES:
+                    total.damages.append(damage)
+            yield first, (Part(names, rows, columns), counts, total, damages)
+
+
+def _size(source: Source) -> int:
+    return size_of(source) or 0
 
 
 class _Reader:
     """Reads sources with an engine."""
 
-    def __init__(self, module: Any, options: dict[str, Any], raises: bool, told: _Told) -> None:
+    def __init__(self, module: Any, options: dict[str, Any], most: int | None, raises: bool, told: _Told) -> None:
         self._module = module
         self._options = options
+        self._most = most
         self._raises = raises
         self._told = told
 
@@ -204,8 +299,24 @@ class _Reader:
         finally:
             stopped = True
 
-    def _read(self, source: Source) -> tuple[dict[str, Any], Stats]:
-        feed = source.feed
+    def _read(self, source: Source) -> list[tuple[str, Any, Any]]:
+        """The label, columns and counts of the source, or of each in an archive. In place of the counts is the error of
+        one that cannot be read, or None for what is no log."""
+        if not isinstance(source.feed, Members):
+            return [(source.label, *self._read_one(source))]
+        source.feed.most = self._most
+        results: list[tuple[str, Any, Any]] = []
+        for member in source.feed:
+            if member.feed is None:
+                results.append((member.label, None, None))
+            elif isinstance(member.feed, Exception):
+                results.append((member.label, None, member.feed))
+            else:
+                results.append((member.label, *self._read_one(member)))
+        return results
+
+    def _read_one(self, source: Source) -> tuple[dict[str, Any], Stats]:
+        feed = source.bounded(self._most)
         if self._told.wanted:
             before = 0
 
@@ -214,7 +325,7 @@ class _Reader:
                 before += size
                 self._told.add(size)
 
-            feed = counted(source, count)
+            feed = Source(counted(source, count), source.name, source.label).bounded(self._most)
         columns, stats = self._module.usage(feed, **self._options, name=source.label)
         if self._raises and (stats.damaged or stats.errors):
             self._raise(source, stats)
@@ -227,7 +338,8 @@ class _Reader:
         if isinstance(source.feed, (str, bytes)):
             try:
                 options = {name: value for name, value in self._options.items() if name not in ("threads", "measure")}
-                for _ in self._module.chunks(source.feed, on_error="raise", **options, name=source.name):
+                feed = source.bounded(self._most)
+                for _ in self._module.chunks(feed, on_error="raise", **options, name=source.name):
                     pass
             except ChunkwireError as error:
                 raise error.with_traceback(None) from None  # which would keep the file open

@@ -111,7 +111,7 @@ def redact(source: OneSource, *, keep: Iterable[str] = ()) -> Iterator[bytes]:
     Names of members are kept, wherever they stand, and so are numbers of usage, times and places. Look at the result
     before you give it away.
     """
-    return _redacted(blocks_of(resolve(source).feed), _Redactor(keep))
+    return _redacted(blocks_of(resolve(source).bounded(None)), _Redactor(keep))
 
 
 def _redacted(blocks: Iterator[bytes], redactor: _Redactor) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ an array for each column that is asked for, out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from chunkwire._arrays import objects
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     _Ints: TypeAlias = npt.NDArray[np.int64]
 
-__all__ = ["COLUMNS", "COMPUTED", "ESTIMATES", "FLOATS", "MEASURES", "TOKENS", "Parts", "Picked", "Rows"]
+__all__ = ["COLUMNS", "COMPUTED", "ESTIMATES", "FLOATS", "MEASURES", "TOKENS", "Part", "Parts", "Picked", "Rows"]
 
 #: The token columns; the place of each is its bit in the engines' column ``valid``.
 TOKENS = (
@@ -93,15 +94,24 @@ class Rows(Protocol):
         """A column of texts as a number for each row, and the text of each number."""
 
 
-class Parts:
-    """The columns as engines gave them, one part a source; each becomes an array when it is asked for."""
+@dataclass(slots=True)
+class Part:
+    """Columns of one source or of some in a row, and how many rows each of them has."""
 
-    def __init__(self, parts: Sequence[tuple[str, dict[str, Any]]], *, measured: bool = False) -> None:
+    labels: list[str]
+    rows: list[int]
+    columns: dict[str, Any]
+
+
+class Parts:
+    """The columns as engines gave them; each becomes an array when it is asked for."""
+
+    def __init__(self, parts: Sequence[Part], *, measured: bool = False) -> None:
         self._parts = parts
         self.added: tuple[str, ...] = (*MEASURES, *ESTIMATES) if measured else ()
         self.costs: Costs | None = None
         self._estimates: dict[str, Any] = {}
-        self._rows = [len(columns["reported"]) for _, columns in parts]
+        self._rows = [sum(part.rows) for part in parts]
 
     def __len__(self) -> int:
         return sum(self._rows)
@@ -119,22 +129,30 @@ class Parts:
             self._estimates = self._estimates or dict(zip(ESTIMATES, columns_of(self), strict=True))
             return self._estimates[name]
         if name == "part":
-            return np.repeat(np.arange(len(self._rows)), np.array(self._rows, np.int64))
+            rows = self._rows_by_source()
+            return np.repeat(np.arange(len(rows)), rows)
         if name == "id":
-            return objects([text for _, columns in self._parts for text in _texts(columns["id"], columns["id_end"])])
-        data = [columns[name] for _, columns in self._parts]
+            return objects(
+                [text for part in self._parts for text in _texts(part.columns["id"], part.columns["id_end"])]
+            )
+        data = [part.columns[name] for part in self._parts]
         memory = data[0] if len(data) == 1 else b"".join(data)
         return np.frombuffer(memory, DTYPES[name]) if memory else np.zeros(0, DTYPES[name])
+
+    def _rows_by_source(self) -> _Ints:
+        import numpy as np
+
+        return np.array([rows for part in self._parts for rows in part.rows], np.int64)
 
     def ids(self) -> tuple[bytes, _Ints]:
         """The ids one behind the other, in UTF-8, and where each ends; an empty one is none."""
         import numpy as np
 
         start, pieces, ends = 0, [], [np.zeros(0, np.int64)]
-        for _, columns in self._parts:
-            pieces.append(columns["id"])
-            ends.append(np.frombuffer(columns["id_end"], np.int64) + start)
-            start += len(columns["id"])
+        for part in self._parts:
+            pieces.append(part.columns["id"])
+            ends.append(np.frombuffer(part.columns["id_end"], np.int64) + start)
+            start += len(part.columns["id"])
         return b"".join(pieces), np.concatenate(ends)
 
     def raw(self, row: int) -> bytes:
@@ -143,7 +161,7 @@ class Parts:
         while row >= self._rows[part]:
             row -= self._rows[part]
             part += 1
-        _, columns = self._parts[part]
+        columns = self._parts[part].columns
         ends = memoryview(columns["usage_end"]).cast("q")
         sent: bytes = columns["usage"][ends[row - 1] if row else 0 : ends[row]]
         return sent
@@ -154,11 +172,11 @@ class Parts:
 
         numbers: dict[str | None, int] = {}
         if name == "source":
-            each = [numbers.setdefault(label, len(numbers)) for label, _ in self._parts]
-            return np.repeat(np.array(each, np.int64), np.array(self._rows, np.int64)), list(numbers)
+            each = [numbers.setdefault(label, len(numbers)) for part in self._parts for label in part.labels]
+            return np.repeat(np.array(each, np.int64), self._rows_by_source()), list(numbers)
         pieces = [np.zeros(0, np.int64)]
-        for _, columns in self._parts:
-            codes, texts = columns[name]
+        for part in self._parts:
+            codes, texts = part.columns[name]
             if codes:
                 # The last is what the code -1 finds.
                 ours = [numbers.setdefault(text, len(numbers)) for text in texts]

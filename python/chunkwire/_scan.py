@@ -11,6 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire import _arrow, _reading
+from chunkwire._archives import Members
 from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._rows import Parts
 from chunkwire._sources import Found, Source, find
@@ -35,6 +36,7 @@ def scan(
     engine: Engine = "auto",
     threads: int | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
     on_error: OnError = "skip",
 ) -> polars.LazyFrame:
     """The token usage of every stream as a polars LazyFrame, whose columns are those of `usage`.
@@ -50,7 +52,7 @@ def scan(
     on_error : "skip" or "raise"
         With "skip", the rows' ``status`` tells of damage; with "raise", the first damage raises. A source that cannot
         be read raises in any case.
-    strict, format, engine, threads, max_event_bytes
+    strict, format, engine, threads, max_event_bytes, max_decompressed_bytes
         As for `usage`.
 
     Raises
@@ -59,13 +61,14 @@ def scan(
         Where polars is not installed: ``pip install 'chunkwire[polars]'``.
     """
     pl, register = _polars()
-    _reading.check(format, threads, on_error)
+    _reading.check(format, threads, on_error, max_decompressed_bytes)
     _check_again(sources)
     options: dict[str, Any] = {
         "options": {"strict": strict, "max_event_bytes": max_event_bytes},
         "format": format,
         "engine": engine,
         "threads": threads,
+        "max_decompressed_bytes": max_decompressed_bytes,
         "progress": None,
         "on_error": on_error,
     }
@@ -137,7 +140,7 @@ def _found(sources: Any) -> list[Source]:
 
 
 def _of_labels(pl: Any, sources: list[Source], predicate: Any) -> list[Source]:
-    """The sources that a predicate on their labels lets through."""
+    """The sources that a predicate on their labels lets through, and tars, whose logs are not known yet."""
     labels = pl.DataFrame({"source": [source.label for source in sources]}, schema={"source": pl.Categorical})
     wanted = set(labels.filter(predicate)["source"].to_list())
-    return [source for source in sources if source.label in wanted]
+    return [source for source in sources if source.label in wanted or isinstance(source.feed, Members)]

@@ -203,8 +203,7 @@ class _EventReader:
 
     def count_compressed_damage(self, error: CompressedDamage) -> Damage:
         """Counts that a compressed source breaks off here."""
-        reason = f"the compressed source is cut or damaged: {error}"
-        return self.count_damage("truncated", reason, self._framer.consumed, 0, 0)
+        return self.count_damage(error.kind, error.reason, self._framer.consumed, 0, 0)
 
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:

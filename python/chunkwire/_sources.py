@@ -1,7 +1,7 @@
 """What a source may be: whatever users pass in, what an engine can read out.
 
 An engine reads a path (str), `bytes`, or an iterator of bytes-like blocks. `resolve` makes one of those of a single
-source; `find` makes a list of many: paths, globs, folders, files.
+source; `find` makes a list of many: paths, globs, folders, archives, URLs, files.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ import errno
 import glob
 import io
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import PurePath
 from typing import Any
 
 from chunkwire import _responses
+from chunkwire._archives import SUFFIXES, Members, is_archive, is_log, members_of
+from chunkwire._feeds import Feed, Source, check_bound
+from chunkwire._packing import HEAD_BYTES, packing_of
 
-__all__ = ["SUFFIXES", "Found", "Source", "check_format", "counted", "find", "resolve", "size_of"]
-
-#: The files of a folder that are read. A path that is named, or matched by a glob, is read whatever its suffix.
-SUFFIXES = (".sse", ".txt", ".log", ".stream", ".events")
-_PACKED = (".gz", ".zst")
-_PACKED_MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+__all__ = [
+    "SUFFIXES",
+    "Found",
+    "Source",
+    "check_bound",
+    "check_format",
+    "counted",
+    "expanded",
+    "find",
+    "resolve",
+    "size_of",
+]
 
 FORMATS = ("auto", "sse")
 
@@ -41,15 +50,6 @@ def check_format(format: str) -> None:
         raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, not {format!r}")
 
 
-@dataclass(slots=True)
-class Source:
-    """One source, ready for an engine."""
-
-    feed: str | bytes | Iterator[Any]
-    name: str | None  #: what errors call it
-    label: str  #: what tables call it
-
-
 def resolve(source: Any) -> Source:
     """One source, as an engine can read it."""
     if isinstance(source, (str, os.PathLike)):
@@ -58,6 +58,8 @@ def resolve(source: Any) -> Source:
             raise TypeError("a str is a path, and this one is text: pass the text's bytes (text.encode())")
         if "\0" in path:
             raise ValueError(f"a path cannot have a NUL character: {path!r}")
+        if "://" in path or "!" in path or is_archive(path):
+            return _resolve_path(path)
         return Source(path, path, path)
     if type(source) is bytes:
         return Source(source, None, "<bytes>")
@@ -83,6 +85,55 @@ def resolve(source: Any) -> Source:
         return Source(iter(source), None, "<stream>")
     hint = _HINT if hasattr(source, "__aiter__") else ""
     raise TypeError(f"{_A_SOURCE_IS}, not {type(source).__name__}{hint}")
+
+
+def _resolve_path(path: str) -> Source:
+    """That of an archive's member, of a URL, or of a path that looks like one of them."""
+    if os.path.lexists(path) and not is_archive(path):
+        return Source(path, path, path)
+    found = Found()
+    archive, mark, member = path.rpartition("!")
+    is_member = bool(mark) and is_archive(archive) and not os.path.lexists(path)
+    _find_one(archive if is_member else path, found)
+    if is_member:
+        members = expanded(found)
+        for source in members:
+            if source.label.endswith(f"!{member}"):
+                return _owned(source, members)
+        raise FileNotFoundError(errno.ENOENT, "the archive has no such log", path)
+    # A tar is read no further than to its second member, and then once more.
+    some = list(islice(expanded(found), 2))
+    if len(some) > 1:
+        raise ValueError(f"{path} holds more than one source: name one ({some[0].label}), or use chunkwire.usage()")
+    if not some:
+        raise found.failures[0][1] if found.failures else FileNotFoundError(errno.ENOENT, "no log in it", path)
+    members = expanded(found)
+    return _owned(next(members), members)
+
+
+def _owned(source: Source, members: Iterator[Source]) -> Source:
+    if isinstance(source.feed, Feed):
+        source.feed.owner = members  # which would close the archive
+    return source
+
+
+def expanded(found: Found) -> Iterator[Source]:
+    """The sources of what was found, those of a tar among them, each of which is to be read before the next. What
+    cannot be read goes to the failures."""
+    for source in found.sources:
+        if not isinstance(source.feed, Members):
+            yield source
+            continue
+        try:
+            for member in source.feed:
+                if member.feed is None:
+                    found.passed_over.append(member.label)
+                elif isinstance(member.feed, Exception):
+                    found.fail(member.label, member.feed)
+                else:
+                    yield member
+        except OSError as error:
+            found.fail(source.label, error)
 
 
 def _is_path(item: Any) -> bool:
@@ -140,18 +191,20 @@ def size_of(source: Source) -> int | None:
     """How many bytes the source has to read, where that is known: those of the file, packed as it may be."""
     if isinstance(source.feed, bytes):
         return len(source.feed)
-    if isinstance(source.feed, str):
+    path = source.feed.path if isinstance(source.feed, Members) else source.feed
+    if isinstance(path, str):
         try:
-            return os.stat(source.feed).st_size if os.path.isfile(source.feed) else None
+            about = os.stat(path)
         except OSError:
             return None
+        return about.st_size if stat.S_ISREG(about.st_mode) else None
     return None
 
 
 def is_packed(path: str) -> bool:
-    """Is the file compressed, by its first bytes?"""
+    """Is the file packed, by its first bytes or its name?"""
     with open(path, "rb", buffering=0) as file:
-        return file.read(4).startswith(_PACKED_MAGIC)
+        return bool(packing_of(file.read(HEAD_BYTES))) or path.lower().endswith(".br")
 
 
 def counted(source: Source, count: Callable[[int], None]) -> str | bytes | Iterator[Any]:
@@ -221,7 +274,7 @@ def find(sources: Any) -> Found:
     for source in sources:
         try:
             _find_one(source, found)
-        except OSError as error:
+        except (OSError, ImportError) as error:
             found.fail(_label(source), error)
     return found
 
@@ -243,14 +296,56 @@ def _find_one(source: Any, found: Found) -> None:
         found.sources.append(resolve(source))
         return
     path = os.fsdecode(source)
-    if os.path.isdir(path):
+    if "\n" in path or "\0" in path:
+        found.sources.append(resolve(path))
+        return
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
         _find_in_folder(path, found)
-    elif os.path.lexists(path) or "\n" in path or "\0" in path:
+    elif mode is not None or os.path.lexists(path):
+        _add_path(path, found)
+    elif "://" in path and _find_url(path, found):
+        pass
+    elif "!" in path and is_archive(path.rpartition("!")[0]):
         found.sources.append(resolve(path))
     elif isinstance(source, str) and glob.has_magic(path):
         _find_by_glob(path, found)
     else:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
+def _add_path(path: str, found: Found) -> None:
+    """A file, or the logs in it if it is an archive."""
+    if not is_archive(path):
+        found.sources.append(Source(path, path, path))
+        return
+    found.many = True
+    for member in members_of(path, path):
+        if member.feed is None:
+            found.passed_over.append(member.label)
+        elif isinstance(member.feed, Exception):
+            found.fail(member.label, member.feed)
+        else:
+            found.sources.append(member)
+
+
+def _find_url(url: str, found: Found) -> bool:
+    from chunkwire import _remote
+
+    if not _remote.is_url(url):
+        return False
+    sources, passed_over, is_many = _remote.sources_of(url)
+    found.many |= is_many
+    found.passed_over += passed_over
+    for source in sources:
+        if isinstance(source.feed, Exception):
+            found.fail(source.label, source.feed)
+        else:
+            found.sources.append(source)
+    return True
 
 
 def _find_by_glob(pattern: str, found: Found) -> None:
@@ -260,27 +355,45 @@ def _find_by_glob(pattern: str, found: Found) -> None:
     found.many = True
     for path in paths:
         if not os.path.isdir(path):
-            found.sources.append(resolve(path))
+            _add_or_fail(path, found)
         elif "**" not in pattern:  # which has matched what is in the folder, too
             _find_in_folder(path, found)
 
 
+def _add_or_fail(path: str, found: Found) -> None:
+    try:
+        _add_path(path, found)
+    except OSError as error:
+        found.fail(path, error)
+
+
 def _find_in_folder(folder: str, found: Found) -> None:
     """The logs in a folder and the folders in it; hidden ones are left alone, as are links to other folders."""
-
-    def unreadable(error: OSError) -> None:
-        found.fail(str(error.filename), error)
-
     found.many = True
-    paths = []
-    for root, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [os.path.join(root, name) for name in names if not name.startswith(".")]
-    for path in sorted(paths, key=lambda path: PurePath(path).parts):
-        stem, suffix = os.path.splitext(path.lower())
-        if suffix in _PACKED:
-            suffix = os.path.splitext(stem)[1]
-        if suffix in SUFFIXES and (os.path.isfile(path) or os.path.islink(path)):
-            found.sources.append(resolve(path))
+    inside = [_entries(folder, found)]
+    while inside:
+        entry = next(inside[-1], None)
+        if entry is None:
+            inside.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            inside.append(_entries(entry.path, found))
+        elif is_archive(entry.name):
+            _add_or_fail(entry.path, found)
+        # A link is a log even if it leads nowhere, which is then said.
+        elif is_log(entry.name) and (entry.is_file() or entry.is_symlink()):
+            found.sources.append(Source(entry.path, entry.path, entry.path))
         else:
-            found.passed_over.append(path)
+            found.passed_over.append(entry.path)
+
+
+def _entries(folder: str, found: Found) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, by name."""
+    try:
+        with os.scandir(folder) as entries:
+            some = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        found.fail(str(error.filename), error)
+        return iter(())
+    some.sort(key=lambda entry: entry.name)
+    # (A link to a folder is neither read nor passed over.)
+    return (entry for entry in some if not (entry.is_symlink() and entry.is_dir()))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
-__all__ = ["Damage", "Stats"]
+__all__ = ["KEPT_DAMAGES", "Damage", "Stats", "StatsBySource"]
 
 #: How many damages `Stats.damages` keeps; the rest is only counted.
 KEPT_DAMAGES = 1000
@@ -61,3 +62,40 @@ class Stats:
             setattr(total, item.name, getattr(self, item.name) + getattr(other, item.name))
         del total.damages[KEPT_DAMAGES:]
         return total
+
+
+_COUNTS = tuple(item.name for item in fields(Stats) if item.name != "damages")
+
+
+class StatsBySource:
+    """The name of each source and what was counted in it. Of the files that were read together the counts stay numbers
+    in a row until somebody asks: there may be very many."""
+
+    def __init__(self, stats: Sequence[tuple[str, Stats]] = ()) -> None:
+        self._items: list[tuple[str, Stats] | tuple[list[str], memoryview, dict[int, list[Damage]]]] = list(stats)
+        self._length = len(stats)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[str, Stats]]:
+        for item in self._items:
+            if len(item) == 2:
+                yield item
+                continue
+            labels, counts, damages = item
+            width = len(_COUNTS)
+            for number, label in enumerate(labels):
+                found = dict(zip(_COUNTS, counts[number * width : number * width + width], strict=True))
+                yield label, Stats(**found, damages=damages.get(number, []))
+
+    def add(self, label: str, stats: Stats) -> None:
+        """One more source."""
+        self._items.append((label, stats))
+        self._length += 1
+
+    def extend(self, labels: list[str], counts: bytes, damages: dict[int, list[Damage]]) -> None:
+        """Some more: their counts one behind the other, as uint64, in the order of the fields, and the damages of those
+        that have any, by number."""
+        self._items.append((labels, memoryview(counts).cast("Q"), damages))
+        self._length += len(labels)

@@ -16,7 +16,7 @@ from chunkwire import _reading
 from chunkwire._arrays import Table
 from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._rows import COLUMNS, COMPUTED, ESTIMATES, FLOATS, MEASURES, TOKENS, Parts, Picked, Rows
-from chunkwire._stats import Stats
+from chunkwire._stats import Stats, StatsBySource
 from chunkwire._summary import Summary, reported_note, summarize
 from chunkwire._times import Window
 
@@ -48,6 +48,7 @@ def usage(
     engine: Engine = "auto",
     threads: int | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
+    max_decompressed_bytes: int | None = None,
     progress: Progress = None,
     on_error: OnError = "skip",
     estimate: bool = False,
@@ -58,11 +59,13 @@ def usage(
     ----------
     sources : a source, or many
         One source as for `decode`, or a list of paths and files. A path may be a folder, whose logs are read
-        (``.sse .txt .log .stream .events``, and those packed as ``.gz`` or ``.zst``; the rest is listed in
-        ``passed_over``); a str may be a glob, with ``**`` for any folders.
+        (``.sse .txt .log .stream .events``, those packed as ``.gz .zst .xz .bz2 .br``, and archives; the rest is listed
+        in ``passed_over``), or an archive, ``.tar`` (packed, too) or ``.zip``, each of whose logs is a source
+        ``logs.zip!name``. A str may be a glob, with ``**`` for any folders, or a URL, a glob or folder of them, too,
+        for what fsspec opens (extra ``fsspec``).
     threads : int, optional
-        How many sources are decoded at once; a large file alone is split between them. The result is the same for any
-        number. The default is as many as there are processors.
+        How many threads share the files; large ones are split between them. The result is the same for any number. The
+        default is as many as there are processors.
     progress : callable or True, optional
         Called now and then with the bytes read and the bytes of all sources, or None where that is unknown. True
         shows a bar on a terminal.
@@ -73,7 +76,7 @@ def usage(
     estimate : bool
         Adds columns with estimates of the completion tokens of streams whose server reported no usage, by what their
         text was in tokens in streams of the same model that did report. They are never mixed with reported counts.
-    strict, format, engine, max_event_bytes
+    strict, format, engine, max_event_bytes, max_decompressed_bytes
         As for `decode`.
 
     Returns
@@ -87,6 +90,7 @@ def usage(
         format=format,
         engine=engine,
         threads=threads,
+        max_decompressed_bytes=max_decompressed_bytes,
         progress=progress,
         on_error=on_error,
     )
@@ -277,7 +281,7 @@ class UsageTable(Table):
         ends = np.searchsorted(parts[order], np.arange(len(self._read.stats_by_source)), side="right").tolist()
         start = 0
         for (label, stats), end in zip(self._read.stats_by_source, ends, strict=True):
-            read = _reading.Read(stats_by_source=[(label, stats)], stats=stats)
+            read = _reading.Read(stats_by_source=StatsBySource([(label, stats)]), stats=stats)
             yield label, UsageTable(Picked(self, order[start:end], whole=True), read)
             start = end
 

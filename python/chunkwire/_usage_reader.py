@@ -61,7 +61,8 @@ class UsageReader:
     def usage(self) -> UsageTable:
         """The usage of all streams so far, as if no more came: one that has not ended yet is ``truncated``."""
         columns, stats = self._reader.columns()
-        found = Read([(self._label, columns)], [(self._label, stats)], stats)
+        found = Read()
+        found.add(self._label, columns, stats)
         return UsageTable(Parts(found.parts), found)
 
     @property

@@ -1,6 +1,6 @@
 //! Bytes that Python gave, or that were read from a file, held so that batches can point into them.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
@@ -8,9 +8,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
 
-use crate::source::{Ahead, Blocks, Buffer};
+use super::errors;
+use crate::error::Broken;
+use crate::source::{AHEAD_BYTES, Ahead, Blocks, Buffer, HEAD_BYTES, Head, Packed, Packing, Pushed};
 
 /// A piece of a source that nobody can change any more.
 pub enum Block {
@@ -62,6 +64,19 @@ pub enum Feed {
     Bytes(Option<Block>),
     /// A Python iterator of bytes-like objects.
     Iterator(Py<PyAny>),
+    /// The same, whose first bytes are not known yet; or an object, which is all there is.
+    Unknown { iterator: Option<Py<PyAny>>, head: Vec<Block>, bounds: Bounds },
+    /// The same, packed.
+    Packed { iterator: Option<Py<PyAny>>, packed: Box<Packed<Pushed<Block>>>, spare: Buffer },
+}
+
+/// What is said of a source that may be packed.
+#[derive(Clone, Copy, Default)]
+pub struct Bounds {
+    /// The most bytes that may come out.
+    most: Option<u64>,
+    /// Does its name say brotli, which has no first bytes of its own?
+    is_brotli: bool,
 }
 
 /// What a feed gave.
@@ -70,36 +85,42 @@ pub enum Next {
     Block(Block),
     /// The end.
     End,
-    /// A compressed file is cut or damaged: the end, and why.
-    Damaged(String),
+    /// A packed source is cut, damaged or too large: the end, and why.
+    Damaged(Broken),
 }
 
 impl Feed {
-    /// `source` is a path (str), `bytes`, or an iterator of bytes-like objects.
+    /// `source` is a path (str), `bytes`, or an iterator of bytes-like objects; or a tuple of that, the most bytes that
+    /// may come out if it is packed, and `"brotli"` where its name says that.
     pub fn new(source: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(bounded) = source.cast::<PyTuple>() {
+            let (source, most, packing): (Bound<'_, PyAny>, Option<u64>, Option<String>) = bounded.extract()?;
+            return Self::bounded(&source, Bounds { most, is_brotli: packing.as_deref() == Some("brotli") });
+        }
+        Self::bounded(source, Bounds::default())
+    }
+
+    fn bounded(source: &Bound<'_, PyAny>, bounds: Bounds) -> PyResult<Self> {
         if let Ok(path) = source.cast::<PyString>() {
-            let path: std::path::PathBuf = path.extract()?;
-            // An OSError without the file's name helps nobody.
-            let blocks = source.py().detach(|| Blocks::open(&path)).map_err(|error| {
-                let number = error.raw_os_error().unwrap_or(match error.kind() {
-                    std::io::ErrorKind::IsADirectory => 21, // EISDIR, on every system that CPython maps
-                    _ => 5,                                 // EIO
-                });
-                let text = error.to_string();
-                let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-                PyOSError::new_err((number, text, source.clone().unbind()))
-            })?;
+            let name: std::path::PathBuf = path.extract()?;
+            let blocks = source.py().detach(|| Blocks::open(&name, bounds.most));
+            let blocks = blocks.map_err(|error| os_error(&error, path))?;
             return Ok(Self::File(Box::new(blocks)));
         }
         if source.is_instance_of::<PyBytes>() {
-            return Ok(Self::Bytes(Some(Block::from_python(source)?)));
+            return Ok(Self::Unknown { iterator: None, head: vec![Block::from_python(source)?], bounds });
         }
-        Ok(Self::Iterator(source.try_iter()?.into_any().unbind()))
+        Ok(Self::Unknown { iterator: Some(source.try_iter()?.into_any().unbind()), head: Vec::new(), bounds })
     }
 
     /// For Python's collector of cycles: a generator may hold the object that holds this.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Self::Iterator(iterator) = self { visit.call(iterator) } else { Ok(()) }
+        match self {
+            Self::Iterator(iterator)
+            | Self::Unknown { iterator: Some(iterator), .. }
+            | Self::Packed { iterator: Some(iterator), .. } => visit.call(iterator),
+            _ => Ok(()),
+        }
     }
 
     /// Takes the memory of a block back that nobody looks into any more.
@@ -107,12 +128,18 @@ impl Feed {
         match self {
             Self::File(blocks) => blocks.give_back(block),
             Self::Ahead(blocks) => blocks.give_back(block),
+            Self::Packed { spare, .. } => *spare = block,
             _ => {}
         }
     }
 
     /// The next block.
     pub fn next(&mut self, py: Python<'_>) -> PyResult<Next> {
+        // An iterator may unpack what it gives.
+        self.read(py).or_else(|error| errors::broken(py, error).map(Next::Damaged))
+    }
+
+    fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
         if let Self::File(blocks) = self
             && blocks.is_worth_a_thread()
         {
@@ -140,19 +167,97 @@ impl Feed {
                 }
             },
             Self::Bytes(block) => Ok(block.take().map_or(Next::End, Next::Block)),
-            Self::Iterator(iterator) => match iterator.bind(py).cast()?.clone().next() {
-                None => Ok(Next::End),
-                Some(object) => Ok(Next::Block(Block::from_python(&object?)?)),
+            Self::Iterator(iterator) => Ok(pull(py, Some(iterator))?.map_or(Next::End, Next::Block)),
+            Self::Unknown { .. } => match self.recognise(py)? {
+                Some(block) => Ok(Next::Block(block)),
+                None => self.read(py),
+            },
+            Self::Packed { iterator, packed, spare } => loop {
+                let mut block = std::mem::take(spare);
+                block.begin(&[], AHEAD_BYTES);
+                match py.detach(|| packed.read(block.room(AHEAD_BYTES))) {
+                    Ok(0) => return Ok(Next::End),
+                    Ok(length) => {
+                        block.fill(length);
+                        block.shrink();
+                        return Ok(Next::Block(Block::Owned(block)));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        *spare = block;
+                        match pull(py, iterator.as_ref())? {
+                            Some(block) => packed.reader_mut().push(block),
+                            None => packed.reader_mut().end(),
+                        }
+                    }
+                    Err(error) => return of_file(Err(error)),
+                }
             },
         }
     }
+
+    /// Reads the first bytes of a source that is not known yet, and gives them if it is not packed.
+    fn recognise(&mut self, py: Python<'_>) -> PyResult<Option<Block>> {
+        let Self::Unknown { iterator, head, bounds } = self else { return Ok(None) };
+        let packing = loop {
+            let mut first = Vec::with_capacity(HEAD_BYTES);
+            for block in head.iter() {
+                let block = block.as_ref();
+                first.extend_from_slice(&block[..block.len().min(HEAD_BYTES - first.len())]);
+            }
+            let by_name = bounds.is_brotli.then_some(Packing::Brotli);
+            match Packing::of(&first) {
+                Head::Packed(packing) => break Some(packing),
+                Head::Plain => break by_name,
+                Head::Short => match pull(py, iterator.as_ref())? {
+                    Some(block) => head.push(block),
+                    None => break by_name.filter(|_| !first.is_empty()),
+                },
+            }
+        };
+        let iterator = iterator.take();
+        let mut blocks = std::mem::take(head);
+        let block = if blocks.len() == 1 { blocks.pop() } else { None };
+        let block = block.unwrap_or_else(|| Block::Owned(joined(&blocks)));
+        let Some(packing) = packing else {
+            *self = iterator.map_or(Self::Bytes(None), Self::Iterator);
+            return Ok(Some(block));
+        };
+        let size = iterator.is_none().then_some(block.as_ref().len() as u64);
+        let packed = Packed::new(Pushed::new(block), packing, size, bounds.most);
+        *self = Self::Packed { iterator, packed: Box::new(packed), spare: Buffer::default() };
+        Ok(None)
+    }
+}
+
+/// The blocks as one.
+fn joined(blocks: &[Block]) -> Buffer {
+    let bytes: Vec<u8> = blocks.iter().flat_map(|block| block.as_ref()).copied().collect();
+    let mut buffer = Buffer::default();
+    buffer.begin(&bytes, 0);
+    buffer
+}
+
+/// The next object of a Python iterator; None at its end.
+fn pull(py: Python<'_>, iterator: Option<&Py<PyAny>>) -> PyResult<Option<Block>> {
+    let Some(iterator) = iterator else { return Ok(None) };
+    iterator.bind(py).cast()?.clone().next().map(|object| Block::from_python(&object?)).transpose()
+}
+
+/// The OSError of a path. (One without the file's name helps nobody.)
+pub fn os_error(error: &io::Error, path: &Bound<'_, PyString>) -> PyErr {
+    let number = error.raw_os_error().unwrap_or(match error.kind() {
+        io::ErrorKind::IsADirectory => 21, // EISDIR, on every system that CPython maps
+        _ => 5,                            // EIO
+    });
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+    PyOSError::new_err((number, text, path.clone().unbind()))
 }
 
 /// What the reader of a file said.
 fn of_file(block: io::Result<Option<Buffer>>) -> PyResult<Next> {
     match block {
         Ok(block) => Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
-        Err(error) if error.raw_os_error().is_none() => Ok(Next::Damaged(error.to_string())),
-        Err(error) => Err(error.into()),
+        Err(error) => Ok(Next::Damaged(Broken::of(error)?)),
     }
 }

@@ -107,8 +107,8 @@ impl Completions {
                 self.block = Some(block);
             }
             Next::End => self.finish(py),
-            Next::Damaged(reason) => {
-                let damage = Damage::of_compression(self.decoder.stats().bytes, &reason);
+            Next::Damaged(broken) => {
+                let damage = Damage::of_compression(self.decoder.stats().bytes, &broken);
                 self.decoder.add_damage(&damage);
                 let error = errors::decode_error(py, &damage, self.settings.source.as_ref())?;
                 self.finish(py);

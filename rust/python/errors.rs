@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyAny, PyDict};
 
 use crate::decoder::Stats;
-use crate::error::{Damage, Place};
+use crate::error::{Broken, Damage, Kind, Place};
 
 /// Asks for the state of an iterator, which somebody else may be using: another thread, or its own source.
 pub fn borrow<'py, T: PyClass<Frozen = False>>(object: &Bound<'py, T>) -> PyResult<PyRefMut<'py, T>> {
@@ -34,6 +34,27 @@ pub fn decode_error(py: Python<'_>, damage: &Damage, source: Option<&Py<PyAny>>)
     Ok(PyErr::from_value(class.call((damage.kind.name(), &damage.reason), Some(&keywords))?))
 }
 
+/// The CompressedDamage that says so.
+pub fn compressed_damage(py: Python<'_>, broken: &Broken) -> PyResult<PyErr> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = class(py, &CLASS, "chunkwire._blocks", "CompressedDamage")?;
+    Ok(PyErr::from_value(class.call1((&broken.reason, broken.kind.name()))?))
+}
+
+/// What a CompressedDamage says that an iterator of blocks has raised.
+///
+/// Any other exception comes back.
+pub fn broken(py: Python<'_>, error: PyErr) -> PyResult<Broken> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let value = error.value(py);
+    if !value.is_instance(class(py, &CLASS, "chunkwire._blocks", "CompressedDamage")?)? {
+        return Err(error);
+    }
+    let is_cut = value.getattr("kind")?.extract::<&str>()? == Kind::Truncated.name();
+    let kind = if is_cut { Kind::Truncated } else { Kind::SourceTooLarge };
+    Ok(Broken { kind, reason: value.str()?.extract()?, is_cut })
+}
+
 /// The StreamError for what a server sent.
 pub fn stream_error(py: Python<'_>, at: Place, body: &Bound<'_, PyAny>, source: Option<&Py<PyAny>>) -> PyResult<PyErr> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -50,22 +71,23 @@ fn place<'py>(py: Python<'py>, place: Place, source: Option<&Py<PyAny>>) -> PyRe
     Ok(keywords)
 }
 
-/// A snapshot of the counts.
-pub fn stats<'py>(py: Python<'py>, stats: &Stats, source: Option<&Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-    static STATS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// A damage.
+pub fn damage<'py>(
+    py: Python<'py>,
+    damage: &Damage,
+    source: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     static DAMAGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let damage_class = class(py, &DAMAGE, "chunkwire._stats", "Damage")?;
-    let damages = stats
-        .damages
-        .iter()
-        .map(|damage| {
-            let keywords = place(py, damage.place, source)?;
-            keywords.set_item("position", damage.position)?;
-            damage_class.call((damage.kind.name(), &damage.reason), Some(&keywords))
-        })
-        .collect::<PyResult<Vec<_>>>()?;
-    let keywords = PyDict::new(py);
-    for (name, count) in [
+    let class = class(py, &DAMAGE, "chunkwire._stats", "Damage")?;
+    let keywords = place(py, damage.place, None)?;
+    keywords.set_item("source", source)?;
+    keywords.set_item("position", damage.position)?;
+    class.call((damage.kind.name(), &damage.reason), Some(&keywords))
+}
+
+/// The counts by name, in the order of `chunkwire.Stats`.
+pub fn counts(stats: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
+    [
         ("bytes", stats.bytes),
         ("events", stats.events),
         ("chunks", stats.chunks),
@@ -80,7 +102,17 @@ pub fn stats<'py>(py: Python<'py>, stats: &Stats, source: Option<&Py<PyAny>>) ->
         ("comment_bytes", stats.comment_bytes),
         ("skipped_bytes", stats.skipped_bytes),
         ("damaged_bytes", stats.damaged_bytes),
-    ] {
+    ]
+    .into_iter()
+}
+
+/// A snapshot of the counts.
+pub fn stats<'py>(py: Python<'py>, stats: &Stats, source: Option<&Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    static STATS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let source = source.map(|source| source.bind(py));
+    let damages = stats.damages.iter().map(|one| damage(py, one, source)).collect::<PyResult<Vec<_>>>()?;
+    let keywords = PyDict::new(py);
+    for (name, count) in counts(stats) {
         keywords.set_item(name, count)?;
     }
     keywords.set_item("damages", damages)?;

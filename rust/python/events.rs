@@ -148,19 +148,19 @@ impl Events {
                 }
                 return Ok(None);
             };
-            let reason = match feed.next(py)? {
+            let broken = match feed.next(py)? {
                 Next::Block(block) => {
                     self.block = Some(Arc::new(block));
                     self.at = 0;
                     continue;
                 }
                 Next::End => None,
-                Next::Damaged(reason) => Some(reason),
+                Next::Damaged(broken) => Some(broken),
             };
             self.feed = None;
             self.ending = true;
-            if let Some(reason) = reason {
-                let damage = Damage::of_compression(self.framer.consumed(), &reason);
+            if let Some(broken) = broken {
+                let damage = Damage::of_compression(self.framer.consumed(), &broken);
                 self.stats.add(&damage);
                 return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
             }

@@ -3,10 +3,10 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBytes, PyString};
 
 use super::block::{Block, Feed, Next};
-use super::errors::borrow;
+use super::errors::{borrow, compressed_damage};
 use super::events::Events;
 use super::pipeline::{Pipeline, Settings, SharedBatch};
 use super::spares;
@@ -79,9 +79,9 @@ impl Reader {
                     self.feed = None;
                     self.pipeline.finish(py);
                 }
-                Ok(Next::Damaged(reason)) => {
+                Ok(Next::Damaged(broken)) => {
                     self.feed = None;
-                    let error = self.pipeline.compressed_damage(py, &reason)?;
+                    let error = self.pipeline.compressed_damage(py, &broken)?;
                     self.pipeline.finish(py);
                     if let Some(error) = error {
                         return Err(error);
@@ -200,6 +200,53 @@ pub fn events(
 ) -> PyResult<Events> {
     let settings = Settings::new(source.py(), "raise", strict, max_event_bytes, name)?;
     Ok(Events::new(Feed::new(source)?, settings))
+}
+
+/// The blocks of a source, unpacked if they were packed: see `chunks` for what a source is.
+#[pyfunction]
+pub fn blocks(source: &Bound<'_, PyAny>) -> PyResult<Blocks> {
+    Ok(Blocks(Some(Feed::new(source)?)))
+}
+
+/// An iterator of `bytes`.
+#[pyclass(module = "chunkwire._native")]
+pub struct Blocks(Option<Feed>);
+
+#[pymethods]
+impl Blocks {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.as_ref().map_or(Ok(()), |feed| feed.traverse(&visit))
+    }
+
+    fn __clear__(&mut self) {
+        self.0 = None;
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let mut blocks = borrow(slf)?;
+        let Some(feed) = &mut blocks.0 else { return Ok(None) };
+        match feed.next(slf.py())? {
+            Next::Block(block) => {
+                let bytes = PyBytes::new(slf.py(), block.as_ref());
+                if let Block::Owned(memory) = block {
+                    feed.give_back(memory);
+                }
+                Ok(Some(bytes))
+            }
+            Next::End => {
+                blocks.0 = None;
+                Ok(None)
+            }
+            Next::Damaged(broken) => {
+                blocks.0 = None;
+                Err(compressed_damage(slf.py(), &broken)?)
+            }
+        }
+    }
 }
 
 /// Decodes what its caller feeds.

@@ -45,7 +45,7 @@ mod _native {
     #[pymodule_export]
     use super::events::{Event, Events};
     #[pymodule_export]
-    use super::iterators::{Chunks, Contents, Decoder, Drain, chunks, contents, events};
+    use super::iterators::{Blocks, Chunks, Contents, Decoder, Drain, blocks, chunks, contents, events};
     #[pymodule_export]
     use super::live::{Relay, Session};
     #[pymodule_export]
@@ -53,7 +53,7 @@ mod _native {
     #[pymodule_export]
     use super::reader::UsageReader;
     #[pymodule_export]
-    use super::usage::usage;
+    use super::usage::{usage, usage_many};
     #[pymodule_export]
     use super::views::{
         Choice, Chunk, CompletionTokensDetails, Delta, FunctionCall, Logprobs, PromptTokensDetails, TokenLogprob,

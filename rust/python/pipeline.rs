@@ -16,7 +16,7 @@ use super::lent::{self, Filling, Sort};
 use super::lock::{AttachedLock, Taken};
 use super::spares::Spares;
 use crate::decoder::{self, MAX_EVENT_BYTES};
-use crate::error::Damage;
+use crate::error::{Broken, Damage};
 use crate::numbers::{Mark, Numbered, Numbers};
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 use crate::source::Buffer;
@@ -380,8 +380,8 @@ impl Pipeline {
     }
 
     /// Counts a compressed source that breaks off, and gives the error to raise.
-    pub fn compressed_damage(&mut self, py: Python<'_>, reason: &str) -> PyResult<Option<PyErr>> {
-        let damage = Damage::of_compression(self.decoder.stats().bytes, reason);
+    pub fn compressed_damage(&mut self, py: Python<'_>, broken: &Broken) -> PyResult<Option<PyErr>> {
+        let damage = Damage::of_compression(self.decoder.stats().bytes, broken);
         self.decoder.add_damage(&damage);
         if self.raise { Ok(Some(errors::decode_error(py, &damage, self.source.as_ref())?)) } else { Ok(None) }
     }

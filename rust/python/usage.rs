@@ -1,15 +1,18 @@
 //! Usage columns as bytes for NumPy.
 
-use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use super::block::{Block, Feed, Next};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use super::block::{Block, Feed, Next, os_error};
 use super::convert::{array, coded};
 use super::errors;
 use super::pipeline::Settings;
 use crate::decoder::{Decoder, Sink, Stats};
 use crate::error::Damage;
-use crate::scan::{Outcome, PART_BYTES, Scan};
+use crate::scan::{Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::Blocks;
 use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
@@ -61,6 +64,94 @@ pub fn usage<'py>(
     result(py, streams, decoder.stats(), &settings, measure)
 }
 
+/// The columns and counts of files, in their order, by so many threads: a list of what was found. A tuple of an int (the
+/// number of the first file), a list of a thing for each file (how many rows it has, or the OSError that it is), its
+/// columns, its counts one behind the other (u64), their sum as Stats, and a list of damages, each with its file's number;
+/// or of the number alone for a file that threads cannot read. `progress` is called now and then with the bytes read.
+#[pyfunction]
+#[pyo3(signature = (
+    paths, *, strict=false, max_event_bytes=67_108_864, threads=1, measure=false, max_decompressed_bytes=None, progress=None
+))]
+#[allow(clippy::too_many_arguments)]
+pub fn usage_many<'py>(
+    paths: &Bound<'py, PyList>,
+    strict: bool,
+    max_event_bytes: usize,
+    threads: usize,
+    measure: bool,
+    max_decompressed_bytes: Option<u64>,
+    progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let py = paths.py();
+    let settings = Settings::new(py, "skip", strict, max_event_bytes, None)?;
+    let part_bytes = part_bytes();
+    let setup = Setup {
+        options: settings.options,
+        threads: threads.max(1),
+        part_bytes: part_bytes.unwrap_or(PART_BYTES),
+        large: part_bytes.map_or(SMALL_FILE, |bytes| bytes as u64),
+        measures: measure,
+        most: max_decompressed_bytes,
+    };
+    let names = paths.extract::<Vec<PathBuf>>()?;
+    let mut pool = py.detach(|| Pool::new(names, setup));
+    let mut told = Instant::now();
+    let mut look = |pool: &Pool| {
+        if let Some(progress) = &progress
+            && told.elapsed() >= EVERY
+        {
+            told = Instant::now();
+            progress.call1((pool.read_bytes(),))?;
+        }
+        py.check_signals()
+    };
+    while py.detach(|| pool.work()) {
+        look(&pool)?;
+    }
+    while !py.detach(|| pool.wait(PATIENCE)) {
+        look(&pool)?;
+    }
+    let found = PyList::empty(py);
+    for table in py.detach(|| pool.finish()) {
+        found.append(of_table(paths, &table, measure)?)?;
+    }
+    Ok(found)
+}
+
+fn of_table<'py>(paths: &Bound<'py, PyList>, table: &Many, measure: bool) -> PyResult<Bound<'py, PyTuple>> {
+    let py = paths.py();
+    if let [Read::Elsewhere] = table.reads[..] {
+        return (table.first,).into_pyobject(py);
+    }
+    let (reads, damages) = (PyList::empty(py), PyList::empty(py));
+    let (mut counts, mut total) = (Vec::new(), Stats::default());
+    for (number, read) in (table.first..).zip(&table.reads) {
+        match read {
+            Read::Rows(rows, stats) => {
+                reads.append(rows)?;
+                counts.extend(errors::counts(stats).map(|(_, count)| count));
+                for damage in &stats.damages {
+                    damages.append((number, errors::damage(py, damage, Some(&paths.get_item(number)?))?))?;
+                }
+                let without = Stats { damages: Vec::new(), ..Stats::clone(stats) };
+                total.append(without, |place| place);
+            }
+            Read::Failed(error) => reads.append(os_error(error, paths.get_item(number)?.cast()?).into_value(py))?,
+            Read::Elsewhere => {}
+        }
+    }
+    let columns = to_dict(py, &table.columns)?;
+    if measure {
+        add_measures(py, &columns, &table.columns)?;
+    }
+    let total = errors::stats(py, &total, None)?;
+    (table.first, reads, columns, array(py, &counts, u64::to_ne_bytes)?, total, damages).into_pyobject(py)
+}
+
+/// How long to wait for other threads between two looks at Python's signals, and how often progress is told.
+const PATIENCE: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(100);
+
 /// Decodes all that the source has into the sink.
 fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl Sink + Send)) -> PyResult<()> {
     loop {
@@ -76,8 +167,8 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl 
                 }
             }
             Next::End => break,
-            Next::Damaged(reason) => {
-                decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &reason));
+            Next::Damaged(broken) => {
+                decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &broken));
                 break;
             }
         }
@@ -128,10 +219,14 @@ pub(super) fn result<'py>(
     }
     let dict = to_dict(py, &columns)?;
     if measure {
-        dict.set_item("content_deltas", array(py, &columns.content_deltas, i64::to_ne_bytes)?)?;
-        dict.set_item("text_bytes", array(py, &columns.text_bytes, i64::to_ne_bytes)?)?;
+        add_measures(py, &dict, &columns)?;
     }
     Ok((dict, errors::stats(py, &stats, settings.source.as_ref())?))
+}
+
+fn add_measures(py: Python<'_>, dict: &Bound<'_, PyDict>, columns: &Columns) -> PyResult<()> {
+    dict.set_item("content_deltas", array(py, &columns.content_deltas, i64::to_ne_bytes)?)?;
+    dict.set_item("text_bytes", array(py, &columns.text_bytes, i64::to_ne_bytes)?)
 }
 
 fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDict>> {

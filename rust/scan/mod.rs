@@ -9,15 +9,17 @@
 
 mod digest;
 mod parts;
+mod pool;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use digest::{Digest, Digested};
 use parts::{Claim, Part, Parts};
+pub use pool::{Pool, Read, Setup, Table};
 
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
@@ -53,6 +55,9 @@ struct Shared {
     merging: Mutex<Merging>,
     merged: Condvar,
     stop: AtomicBool,
+    /// How many bytes of the file were read, and by how many threads it is.
+    read: Arc<AtomicU64>,
+    readers: AtomicUsize,
 }
 
 /// The parts that were told to the tracker, and those that wait for one before them.
@@ -70,6 +75,8 @@ struct Merging {
     lines: u64,
     nature: Nature,
     failure: Option<Failure>,
+    /// Has somebody got the result?
+    is_taken: bool,
     /// Memory of parts that were told.
     spares: Vec<(Buffer, Builder)>,
 }
@@ -136,28 +143,7 @@ impl Scan {
     }
 
     fn begin(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize, measures: bool) -> Self {
-        let merging = Merging {
-            claim: Some(Claim::default()),
-            next: 0,
-            last: usize::MAX,
-            waiting: BTreeMap::new(),
-            tracker: Tracker::default(),
-            stats: Stats::default(),
-            lines: 0,
-            nature: Nature::Unknown,
-            failure: None,
-            spares: Vec::new(),
-        };
-        let shared = Arc::new(Shared {
-            options,
-            part_bytes,
-            ahead: 2 * threads + 2,
-            measures,
-            parts: Parts::new(blocks),
-            merging: Mutex::new(merging),
-            merged: Condvar::new(),
-            stop: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(blocks, options, threads, part_bytes, measures, Arc::default()));
         // Where the system has no thread to give, those that it gave do the work.
         let helpers = (1..threads).map_while(|_| {
             let shared = shared.clone();
@@ -192,20 +178,7 @@ impl Scan {
                 std::panic::resume_unwind(panic);
             }
         }
-        let mut merging = lock(&self.shared.merging);
-        match merging.failure.take() {
-            Some(Failure::Io(error)) => return Err(error),
-            Some(Failure::NoParts) => return Ok(Outcome::NoParts),
-            None => {}
-        }
-        let mut stats = std::mem::take(&mut merging.stats);
-        let mut tracker = std::mem::take(&mut merging.tracker);
-        if let Nature::Foreign(first) = merging.nature {
-            let damage = not_a_stream(first);
-            stats.add(&damage);
-            crate::decoder::Sink::damage(&mut tracker, &damage);
-        }
-        Ok(Outcome::Done(Box::new((tracker.finish(), stats))))
+        self.shared.result(&mut lock(&self.shared.merging))
     }
 }
 
@@ -227,6 +200,70 @@ impl Drop for EndOnPanic<'_> {
 }
 
 impl Shared {
+    fn new(
+        blocks: Box<Blocks>,
+        options: Options,
+        threads: usize,
+        part_bytes: usize,
+        measures: bool,
+        read: Arc<AtomicU64>,
+    ) -> Self {
+        let merging = Merging {
+            claim: Some(Claim::default()),
+            next: 0,
+            last: usize::MAX,
+            waiting: BTreeMap::new(),
+            tracker: Tracker::default(),
+            stats: Stats::default(),
+            lines: 0,
+            nature: Nature::Unknown,
+            failure: None,
+            is_taken: false,
+            spares: Vec::new(),
+        };
+        Self {
+            options,
+            part_bytes,
+            ahead: 2 * threads + 2,
+            measures,
+            parts: Parts::new(blocks),
+            merging: Mutex::new(merging),
+            merged: Condvar::new(),
+            stop: AtomicBool::new(false),
+            read,
+            readers: AtomicUsize::new(0),
+        }
+    }
+
+    /// The result, for the first who asks behind the last part or a failure.
+    fn done(&self) -> Option<io::Result<Outcome>> {
+        let mut merging = lock(&self.merging);
+        let is_done = merging.failure.is_some() || merging.next > merging.last;
+        let is_first = is_done && !std::mem::replace(&mut merging.is_taken, is_done);
+        is_first.then(|| self.result(&mut merging))
+    }
+
+    fn result(&self, merging: &mut Merging) -> io::Result<Outcome> {
+        match merging.failure.take() {
+            Some(Failure::Io(error)) => return Err(error),
+            Some(Failure::NoParts) => return Ok(Outcome::NoParts),
+            None => {}
+        }
+        let mut stats = std::mem::take(&mut merging.stats);
+        let mut tracker = std::mem::take(&mut merging.tracker);
+        if let Nature::Foreign(first) = merging.nature {
+            let damage = not_a_stream(first);
+            stats.add(&damage);
+            crate::decoder::Sink::damage(&mut tracker, &damage);
+        }
+        Ok(Outcome::Done(Box::new((tracker.finish(), stats))))
+    }
+
+    /// Is there a part that nobody has taken?
+    fn has_more(&self) -> bool {
+        !self.stop.load(Relaxed) && lock(&self.merging).claim.is_some()
+    }
+
     /// Takes no more parts, and wakes who waits.
     fn end(&self) {
         self.stop.store(true, Relaxed);
@@ -274,6 +311,7 @@ impl Shared {
         let (spare, builder) = merging.spares.pop().unwrap_or_default();
         drop(merging);
         let part = source.part(claim.at, self.part_bytes, spare)?;
+        self.read.fetch_add(part.read, Relaxed);
         let mut merging = lock(&self.merging);
         if part.is_last {
             merging.last = merging.last.min(claim.number);
@@ -290,8 +328,8 @@ impl Shared {
         decoder.set_shapes(shapes.take());
         let (input, mut at) = (&*buffer, 0);
         while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
-        if let Some(reason) = broken {
-            decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &reason));
+        if let Some(broken) = broken {
+            decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &broken));
         }
         if is_last {
             decoder.finish_events(&mut digest);
@@ -346,7 +384,8 @@ mod tests {
         let log = "data: {\"id\":\"a\",\"choices\":[]}\n\n".repeat(10);
         for end in [log.len(), log.len() - 1, log.len() - 10] {
             std::fs::write(&path, &log[..end]).expect("a file can be written");
-            let scan = Scan::new(Box::new(Blocks::open(&path).expect("it is there")), Options::default(), 1, 1 << 10);
+            let scan =
+                Scan::new(Box::new(Blocks::open(&path, None).expect("it is there")), Options::default(), 1, 1 << 10);
             let shared = &scan.shared;
             // Another thread has claimed the part behind before this one saw the end.
             let (number, part, digest) = shared.take().ok().flatten().expect("a part");

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use memchr::memmem;
 
 use super::{Failure, lock};
+use crate::error::Broken;
 use crate::source::{Blocks, Buffer, Positioned};
 
 /// If so many bytes hold no end of an event, they are not split.
@@ -40,9 +41,11 @@ pub(super) struct Part {
     pub buffer: Buffer,
     /// Where it ends in a file that is read at once.
     pub end: u64,
+    /// How many bytes of the file were read for it: packed ones, if it is packed.
+    pub read: u64,
     pub is_last: bool,
     /// A compressed source broke off behind it, and why.
-    pub broken: Option<String>,
+    pub broken: Option<Broken>,
 }
 
 /// How a file is read.
@@ -62,13 +65,15 @@ pub(super) struct Reading {
     blocks: Box<Blocks>,
     /// What was read behind the last part.
     rest: Buffer,
+    /// How many packed bytes were read.
+    packed: u64,
 }
 
 impl Parts {
     pub fn new(blocks: Box<Blocks>) -> Self {
         match blocks.into_positioned() {
             Ok(file) => Self::AtOnce(file),
-            Err(blocks) => Self::InTurn(Mutex::new(Reading { blocks, rest: Buffer::default() })),
+            Err(blocks) => Self::InTurn(Mutex::new(Reading { blocks, rest: Buffer::default(), packed: 0 })),
         }
     }
 
@@ -117,7 +122,8 @@ fn at_once(file: &Positioned, at: u64, part_bytes: usize, mut buffer: Buffer) ->
     let length = buffer.len();
     buffer.truncate(end.unwrap_or(length));
     buffer.skip(start.unwrap_or(length));
-    Ok(Part { buffer, end: first + end.unwrap_or(length) as u64, is_last: end.is_none(), broken: None })
+    let (read, end, is_last) = (buffer.len() as u64, first + end.unwrap_or(length) as u64, end.is_none());
+    Ok(Part { buffer, end, read, is_last, broken: None })
 }
 
 /// The first place at or behind `from` that is behind a blank line.
@@ -159,11 +165,10 @@ impl Reading {
                 Ok(0) => ended = true,
                 Ok(more) => buffer.fill(more),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error().is_none() => {
-                    broken = Some(error.to_string());
+                Err(error) => {
+                    broken = Some(Broken::of(error).map_err(Failure::Io)?);
                     ended = true;
                 }
-                Err(error) => return Err(Failure::Io(error)),
             }
             if ended {
                 break buffer.len();
@@ -171,7 +176,9 @@ impl Reading {
         };
         self.rest.begin(&buffer[end..], room);
         buffer.truncate(end);
-        Ok(Part { buffer, end: 0, is_last: ended, broken })
+        let before = std::mem::replace(&mut self.packed, self.blocks.packed_bytes().unwrap_or_default());
+        let read = if self.packed > 0 { self.packed - before } else { buffer.len() as u64 };
+        Ok(Part { buffer, end: 0, read, is_last: ended, broken })
     }
 }
 
@@ -214,7 +221,7 @@ mod tests {
             }
             std::fs::write(&path, &source).expect("a file can be written");
             for part_bytes in [1, 7, 64, 200, 5000] {
-                let parts = Parts::new(Box::new(Blocks::open(&path).expect("it is there")));
+                let parts = Parts::new(Box::new(Blocks::open(&path, None).expect("it is there")));
                 let (mut claim, mut found, mut ends) = (Claim::default(), Vec::new(), Vec::new());
                 loop {
                     let Ok(part) = parts.enter().part(claim.at, part_bytes, Buffer::default()) else {

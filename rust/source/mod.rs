@@ -4,8 +4,9 @@
 
 mod ahead;
 mod buffer;
-mod gzip;
+mod packed;
 mod positioned;
+mod unpack;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +15,9 @@ use std::sync::LazyLock;
 
 pub use ahead::Ahead;
 pub use buffer::Buffer;
+pub use packed::{FREE_BYTES, MOST_RATIO, Packed, Pushed};
 pub use positioned::Positioned;
+pub use unpack::{HEAD_BYTES, Head, Packing};
 
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
@@ -26,16 +29,13 @@ pub const AHEAD_BYTES: usize = 1 << 20;
 const LARGE_FILE: u64 = 1 << 20;
 const LARGE_COMPRESSED_FILE: u64 = 1 << 16;
 
-const GZIP: &[u8] = b"\x1f\x8b";
-const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-
 /// The bytes of a file: those that `open` looked at, and the rest.
 type Whole = io::Chain<io::Cursor<Vec<u8>>, File>;
 
-/// Where decompressed bytes come from.
+/// Where unpacked bytes come from.
 enum Reader {
     Plain(Whole),
-    Packed(Box<dyn Read + Send + Sync>),
+    Packed(Box<Packed<Whole>>),
 }
 
 impl Read for Reader {
@@ -47,7 +47,7 @@ impl Read for Reader {
     }
 }
 
-/// A file's bytes, decompressed where its first bytes say gzip or zstd.
+/// A file's bytes, unpacked where its first bytes, or a name that ends in `.br`, say that they are packed.
 pub struct Blocks {
     reader: Reader,
     /// The size of the file on disk.
@@ -64,37 +64,36 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Opens a file.
+    /// Opens a file. Of a packed one no more than `most` bytes are given, by default so many times its size.
     ///
     /// # Errors
     ///
     /// What the system says, also for a directory.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, most: Option<u64>) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let mut head = Vec::with_capacity(4);
-        file.by_ref().take(4).read_to_end(&mut head)?;
-        let gzip = head.starts_with(GZIP);
-        let zstd = head.starts_with(ZSTD);
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        let packing = match Packing::of(&head) {
+            Head::Packed(packing) => Some(packing),
+            _ => path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br")).then_some(Packing::Brotli),
+        };
         let head_length = head.len();
         let whole = io::Cursor::new(head).chain(file);
-        let left = (metadata.is_file() && !gzip && !zstd).then_some(metadata.len());
-        let reader = if gzip {
-            Reader::Packed(Box::new(gzip::Members::new(io::BufReader::with_capacity(1 << 16, whole))))
-        } else if zstd {
-            Reader::Packed(Box::new(zstd::stream::read::Decoder::new(whole)?))
-        } else {
-            Reader::Plain(whole)
+        let size = metadata.is_file().then_some(metadata.len());
+        let reader = match packing {
+            Some(packing) => Reader::Packed(Box::new(Packed::new(whole, packing, size, most))),
+            None => Reader::Plain(whole),
         };
         Ok(Self {
             reader,
             size: metadata.len(),
             may_be_ahead: metadata.is_file(),
-            head: if gzip || zstd { 0 } else { head_length },
-            left,
+            head: if packing.is_some() { 0 } else { head_length },
+            left: size.filter(|_| packing.is_none()),
             block_bytes: BLOCK_BYTES,
             spare: None,
         })
@@ -104,8 +103,8 @@ impl Blocks {
     ///
     /// # Errors
     ///
-    /// What the system says, `Interrupted` by a signal too (call again); `UnexpectedEof` or `InvalidData` for
-    /// compressed data that is cut or damaged. All that was whole before it has been given.
+    /// What the system says, `Interrupted` by a signal too (call again); [`Broken`](crate::error::Broken) for a packed
+    /// file that is cut, damaged or too large. All that was whole before it has been given.
     pub fn next_block(&mut self) -> io::Result<Option<Buffer>> {
         let most = self.block_bytes;
         let size = self.left.map_or(most, |left| (left as usize).saturating_add(1).clamp(1 << 12, most));
@@ -125,7 +124,7 @@ impl Blocks {
     /// As for [`next_block`](Self::next_block).
     pub fn read(&mut self, memory: &mut [u8]) -> io::Result<usize> {
         let mut length = 0;
-        // One read a block, so that what a pipe has is given at once; but the four bytes that `open` looked at come
+        // One read a block, so that what a pipe has is given at once; but the few bytes that `open` looked at come
         // back as a read of their own.
         while length <= self.head {
             match self.reader.read(&mut memory[length..]) {
@@ -169,6 +168,15 @@ impl Blocks {
                 self.reader = reader;
                 Err(self)
             }
+        }
+    }
+
+    /// How many bytes of the file were read to give what was given, if it is packed.
+    #[must_use]
+    pub fn packed_bytes(&self) -> Option<u64> {
+        match &self.reader {
+            Reader::Plain(_) => None,
+            Reader::Packed(packed) => Some(packed.read_bytes()),
         }
     }
 

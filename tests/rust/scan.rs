@@ -35,7 +35,7 @@ fn whole(source: &[u8]) -> (Streams, Stats) {
 /// The outcome, and how many parts the caller's thread took; alone it takes all.
 fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcome, usize) {
     let file = Temporary::new(name, source);
-    let blocks = Box::new(Blocks::open(&file.0).expect("it is there"));
+    let blocks = Box::new(Blocks::open(&file.0, None).expect("it is there"));
     let mut scan = Scan::new(blocks, Options::default(), threads, part_bytes);
     let mut parts = 0;
     while scan.work() {
@@ -128,7 +128,7 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
     assert_eq!(whole.len(), 40);
     for (threads, part_bytes) in [(1, 1), (2, 100), (3, 5000)] {
         let file = Temporary::new(&format!("measured-{threads}"), &source);
-        let blocks = Box::new(Blocks::open(&file.0).expect("it is there"));
+        let blocks = Box::new(Blocks::open(&file.0, None).expect("it is there"));
         let mut scan = Scan::measuring(blocks, Options::default(), threads, part_bytes);
         while scan.work() {}
         let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not split") };

@@ -19,7 +19,7 @@ impl Temporary {
 
     /// All blocks up to the end or an error, and that error.
     fn read(&self) -> (Vec<u8>, Option<io::ErrorKind>) {
-        let mut blocks = match Blocks::open(&self.0) {
+        let mut blocks = match Blocks::open(&self.0, None) {
             Ok(blocks) => blocks,
             Err(error) => return (Vec::new(), Some(error.kind())),
         };
@@ -82,7 +82,7 @@ fn another_thread_reads_the_same() {
     let sources = [bytes.clone(), packed.clone(), zstd(&bytes), packed[..packed.len() / 2].to_vec(), Vec::new()];
     for (number, source) in sources.iter().enumerate() {
         let file = Temporary::new(&format!("ahead-{number}"), source);
-        let mut ahead = Ahead::new(Box::new(Blocks::open(&file.0).expect("it is there"))).ok().expect("a thread");
+        let mut ahead = Ahead::new(Box::new(Blocks::open(&file.0, None).expect("it is there"))).ok().expect("a thread");
         let (mut read, mut error) = (Vec::new(), None);
         loop {
             match ahead.next_block(Duration::from_secs(60)).expect("it does not take so long") {
@@ -107,7 +107,7 @@ fn another_thread_reads_the_same() {
 fn a_thread_that_nobody_listens_to_ends() {
     let file = Temporary::new("unheard", &long().repeat(4));
     for blocks in 0..6 {
-        let mut ahead = Ahead::new(Box::new(Blocks::open(&file.0).expect("it is there"))).ok().expect("a thread");
+        let mut ahead = Ahead::new(Box::new(Blocks::open(&file.0, None).expect("it is there"))).ok().expect("a thread");
         for _ in 0..blocks {
             assert!(matches!(ahead.next_block(Duration::from_secs(60)), Some(Ok(Some(_)))));
         }
@@ -122,7 +122,7 @@ fn short_files_are_whole() {
         let bytes = &b"data: x\n\n"[..length];
         assert_eq!(read(&format!("short-{length}"), bytes), (bytes.to_vec(), None));
         let file = Temporary::new(&format!("once-{length}"), bytes);
-        let mut blocks = Blocks::open(&file.0).expect("it is there");
+        let mut blocks = Blocks::open(&file.0, None).expect("it is there");
         for expected in [(length > 0).then(|| bytes.to_vec()), None, None] {
             assert_eq!(
                 blocks.next_block().expect("it can be read").map(|block| block.to_vec()),
@@ -150,7 +150,7 @@ fn beginnings_of_magic_bytes_are_only_bytes() {
 
 #[test]
 fn what_is_no_file_is_an_error() {
-    let error = |path: PathBuf| Blocks::open(&path).err().expect("no file").kind();
+    let error = |path: PathBuf| Blocks::open(&path, None).err().expect("no file").kind();
     assert_eq!(error(std::env::temp_dir()), io::ErrorKind::IsADirectory);
     assert_eq!(error(std::env::temp_dir().join("chunkwire-is-not-here")), io::ErrorKind::NotFound);
 }
@@ -256,7 +256,7 @@ fn an_error_stays_an_error() {
     let bytes = b"data: x\n\n".repeat(1000);
     for (name, packed) in [("again.gz", gzip(&bytes)), ("again.zst", zstd(&bytes))] {
         let file = Temporary::new(name, &packed[..packed.len() - 3]);
-        let mut blocks = Blocks::open(&file.0).expect("it is there");
+        let mut blocks = Blocks::open(&file.0, None).expect("it is there");
         while blocks.next_block().is_ok_and(|block| block.is_some()) {}
         assert!(blocks.next_block().is_err(), "{name}");
     }

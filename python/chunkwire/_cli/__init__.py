@@ -20,8 +20,9 @@ from chunkwire._cli._schema import keys_text
 __all__ = ["main"]
 
 _EXAMPLES = """\
-PATH is a file (plain, gzip or zstd), a folder, a glob like 'logs/**/*.sse', or
-- for standard input.
+PATH is a file (plain, or packed by gzip, zstd, xz, bzip2, brotli), a folder, a
+glob like 'logs/**/*.sse', a tar or zip, one log in it (logs.zip!a.sse), a URL
+(https://, s3://, ..., with chunkwire[fsspec]), or - for standard input.
 
 examples:
   chunkwire usage logs/                         tokens by model, of a folder
@@ -283,9 +284,13 @@ def _command(
         return command
     if paths:
         command.add_argument(
-            "paths", nargs="+", metavar="PATH", help="a file (plain, gzip, zstd), a folder, a glob, or - for stdin"
+            "paths", nargs="+", metavar="PATH", help="a file, a folder, a glob, a tar or zip, a URL, or - for stdin"
         )
     command.add_argument("--strict", action="store_true", help="drop an event that a source ends in the middle of")
+    command.add_argument(
+        "--max-decompressed", type=_size, metavar="SIZE", dest="max_decompressed_bytes",
+        help="the most bytes (500M, 20G) that a packed source may unpack to (default: 1,000 times its size)",
+    )  # fmt: skip
     command.add_argument(
         "--engine", choices=("auto", "native", "simdjson"), default="auto", help="who decodes (default: auto)"
     )
@@ -323,6 +328,15 @@ def _keys(text: str) -> tuple[str, ...]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return keys
+
+
+def _size(text: str) -> int:
+    number, unit = text[:-1], text[-1:].upper()
+    if unit not in "KMGT" or not unit:
+        number, unit = text, ""
+    if not number.isascii() or not number.isdigit() or not 0 < int(number) << 10 * " KMGT".index(unit or " ") < 1 << 63:
+        raise argparse.ArgumentTypeError(f"expected a number of bytes such as 500M, got {text!r}")
+    return int(number) << 10 * " KMGT".index(unit or " ")
 
 
 def _alias(text: str) -> tuple[str, str]:

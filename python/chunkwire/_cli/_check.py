@@ -58,6 +58,7 @@ def run(options: Namespace) -> int:
         sources_of(options.paths),
         strict=options.strict,
         engine=options.engine,
+        max_decompressed_bytes=options.max_decompressed_bytes,
         threads=options.threads,
         progress=progress_for(options),
     )

@@ -41,6 +41,7 @@ def _decode(source: Source, line: Callable[[chunkwire.Chunk], bytes], options: N
         on_error=options.on_error,
         strict=options.strict,
         engine=options.engine,
+        max_decompressed_bytes=options.max_decompressed_bytes,
         progress=progress_for(options) and not sys.stdout.isatty(),
     )
     write = stdout_bytes()

@@ -34,6 +34,7 @@ def _write_source(source: Source, options: Namespace) -> chunkwire.Stats:
         source.feed,
         strict=options.strict,
         engine=options.engine,
+        max_decompressed_bytes=options.max_decompressed_bytes,
         progress=progress_for(options) and not sys.stdout.isatty(),
     )
     if options.format == "jsonl":
@@ -183,7 +184,12 @@ def show(options: Namespace) -> int:
     if path == "-":
         note("show reads its source twice, which standard input cannot be: name a file")
         return 2
-    table = chunkwire.usage([path], strict=options.strict, engine=options.engine)
+    given = {
+        "strict": options.strict,
+        "engine": options.engine,
+        "max_decompressed_bytes": options.max_decompressed_bytes,
+    }
+    table = chunkwire.usage([path], **given)
     offsets = table.offset.tolist()
     if offset not in offsets:
         note(f"{path}: no stream begins at offset {offset:,}; {_nearest(offsets, offset)}")
@@ -197,7 +203,7 @@ def show(options: Namespace) -> int:
     ]
     completion = None
     if row["chunks"]:
-        completions = chunkwire.completions(path, strict=options.strict, engine=options.engine)
+        completions = chunkwire.completions(path, **given)
         completion = next((one for one in completions if one.offset == offset), None)
         if completion is None:
             note(f"{path}: it has to be read twice, and was another the second time: name a file that stays")

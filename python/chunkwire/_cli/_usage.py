@@ -70,6 +70,7 @@ def run(options: Namespace) -> int:
             options,
             strict=options.strict,
             engine=options.engine,
+            max_decompressed_bytes=options.max_decompressed_bytes,
             threads=options.threads,
             progress=progress_for(options),
         )

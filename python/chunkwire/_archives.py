@@ -1,0 +1,318 @@
+"""Archives: a tar (packed, too) or a zip in, each log in it as a source out. Nothing is unpacked to disk.
+
+A zip says where its members are, so they are sources like files, read side by side. A tar is read from its start to
+its end, once: its members are found while it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, BinaryIO
+
+from chunkwire._blocks import CompressedDamage, blocks_of
+from chunkwire._feeds import Feed, Source
+
+__all__ = ["SUFFIXES", "Members", "is_archive", "is_log", "kind_of", "members_of"]
+
+#: The files of a folder or an archive that are read. A path that is named, or matched by a glob, is read whatever its
+#: suffix.
+SUFFIXES = (".sse", ".txt", ".log", ".stream", ".events")
+PACKED = (".gz", ".zst", ".xz", ".bz2", ".br")
+_TARS = (".tar", ".tgz", ".tzst", ".txz", ".tbz2", *(".tar" + suffix for suffix in PACKED))
+
+_BLOCK_BYTES = 1 << 20
+_ENCRYPTED = 1
+
+#: Gives an archive's file, from its start.
+Opener = Callable[[], BinaryIO]
+
+
+def kind_of(path: str) -> str | None:
+    """Is it an archive, by its name?"""
+    name = path.lower()
+    return "zip" if name.endswith(".zip") else "tar" if name.endswith(_TARS) else None
+
+
+def is_archive(path: str) -> bool:
+    """Is it one, by its name?"""
+    return kind_of(path) is not None
+
+
+def is_log(name: str) -> bool:
+    """Is it a log, packed or not, by its name?"""
+    name = name.lower()
+    for suffix in PACKED:
+        name = name.removesuffix(suffix)
+    return name.endswith(SUFFIXES)
+
+
+def members_of(path: str, label: str, opener: Opener | None = None) -> Iterator[Source]:
+    """The logs of a zip, each as a source whose feed may be the error that it is; or those of a tar, as one `Members`.
+    What is no log has None as its feed. Without an opener it is the file of this path."""
+    if kind_of(path) == "tar":
+        yield Source(Members(path, label, opener), None, label)
+        return
+    archive = _Zip(path, label, opener)
+    for info in archive.infos():
+        name = f"{label}!{info.filename}"
+        if _is_hidden(info.filename) or info.is_dir():
+            continue
+        if not is_log(info.filename):
+            yield Source(None, None, name)
+        elif info.flag_bits & _ENCRYPTED:
+            yield Source(OSError(errno.EACCES, "the member is encrypted", name), None, name)
+        else:
+            archive.users += 1
+            yield Source(_ZipBlocks(archive, info, name), name, name)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part not in ("", ".", ".."))
+
+
+class _Zip:
+    """A zip that is open while a member of it is read."""
+
+    def __init__(self, path: str, label: str, opener: Opener | None) -> None:
+        self._path = path
+        self._label = label
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._open: Any = None
+        self.users = 0  #: how many members are not read yet
+
+    def _new(self) -> Any:
+        import zipfile
+
+        try:
+            return zipfile.ZipFile(self._opener() if self._opener else self._path)
+        except (zipfile.BadZipFile, ValueError, EOFError) as error:
+            raise OSError(errno.EINVAL, f"the zip is cut or damaged: {error}", self._label) from None
+
+    def infos(self) -> list[Any]:
+        """What is in it, in the order of its directory."""
+        with self._new() as archive:
+            infos: list[Any] = archive.infolist()
+        return infos
+
+    def member(self, info: Any) -> Any:
+        """A member as a file."""
+        with self._lock:
+            if self._open is None:
+                self._open = self._new()
+            return self._open.open(info)
+
+    def leave(self) -> None:
+        """One member less to read."""
+        with self._lock:
+            self.users -= 1
+            if self.users <= 0 and self._open is not None:
+                self._open.close()
+                self._open = None
+
+
+class _ZipBlocks(Feed):
+    """The bytes of a member of a zip."""
+
+    def __init__(self, archive: _Zip, info: Any, label: str) -> None:
+        self._archive: _Zip | None = archive
+        self._info = info
+        self._label = label
+        self._file: Any = None
+        self._given = 0
+
+    def __next__(self) -> bytes:
+        if self._archive is None:
+            raise StopIteration
+        import zipfile
+
+        block: bytes = b""
+        try:
+            if self._file is None:
+                self._file = self._archive.member(self._info)
+            block = self._file.read(_BLOCK_BYTES)
+            if self._info.compress_type != zipfile.ZIP_STORED:
+                room = self.limit(self._info.compress_size) - self._given
+                if len(block) > room:
+                    if room <= 0:
+                        raise self.too_much(self._info.compress_size, "zip")
+                    block = block[:room]
+        except (NotImplementedError, RuntimeError) as error:
+            self._leave()
+            raise OSError(errno.ENOTSUP, f"the member cannot be unpacked: {error}", self._label) from None
+        except CompressedDamage:
+            self._leave()
+            raise
+        except Exception as error:
+            self._leave()
+            if isinstance(error, (zipfile.BadZipFile, zlib.error, EOFError, ValueError, *_lzma_errors())):
+                raise CompressedDamage(f"the zip member is damaged: {error}") from None
+            raise
+        self._given += len(block)
+        if not block:
+            self._leave()
+            raise StopIteration
+        return block
+
+    def _leave(self) -> None:
+        file, self._file = self._file, None
+        archive, self._archive = self._archive, None
+        if file is not None:
+            file.close()
+        if archive is not None:
+            archive.leave()
+
+
+def _lzma_errors() -> tuple[type[Exception], ...]:
+    try:
+        import lzma
+    except ImportError:
+        return ()
+    return (lzma.LZMAError,)
+
+
+class Members:
+    """The logs of a tar: iterate for sources, each of which is to be read before the next is asked for. One whose feed
+    is an error tells that the archive broke off; one whose feed is None is no log."""
+
+    def __init__(self, path: str, label: str, opener: Opener | None) -> None:
+        self._path = path
+        self._label = label
+        self._opener = opener
+        self.most: int | None = None  #: the most bytes that may come out of the archive, None for the default
+
+    @property
+    def path(self) -> str:
+        """That of the archive."""
+        return self._path
+
+    def __iter__(self) -> Iterator[Source]:
+        import tarfile
+
+        stream = _Stream(self._blocks())
+        problem = ""
+        with closing(stream):
+            try:
+                with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+                    for info in archive:
+                        name = f"{self._label}!{info.name}"
+                        if not info.isreg() or _is_hidden(info.name):
+                            continue
+                        if not is_log(info.name):
+                            yield Source(None, None, name)
+                            continue
+                        if info.issparse():
+                            yield Source(OSError(errno.ENOTSUP, "a sparse file in a tar is not read", name), None, name)
+                            continue
+                        blocks = _TarBlocks(archive, info, stream)
+                        yield Source(blocks, name, name)
+                        if blocks.is_broken:
+                            return
+                        archive.members = []  # which would all be kept
+                if not stream.has_ended():
+                    problem = "it ends before its end mark"
+            except tarfile.TarError as error:
+                problem = str(error)
+        problem = str(stream.broken or problem)
+        if problem:
+            if stream.broken is None or stream.broken.kind == "truncated":
+                problem = f"the archive is cut or damaged: {problem}"
+            yield Source(OSError(errno.EINVAL, problem, self._label), None, self._label)
+
+    def _blocks(self) -> Iterator[bytes]:
+        source: Any = self._path if self._opener is None else _FileBlocks(self._opener())
+        by_name = "brotli" if self._path.lower().endswith(".br") else None
+        unpack: Any = blocks_of
+        try:
+            from chunkwire import _native
+        except ImportError:
+            pass
+        else:
+            unpack = _native.blocks
+        blocks: Iterator[bytes] = unpack((source, self.most, by_name))
+        return blocks
+
+
+class _FileBlocks:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> _FileBlocks:
+        return self
+
+    def __next__(self) -> bytes:
+        block = self._file.read(_BLOCK_BYTES)
+        if not block:
+            self._file.close()
+            raise StopIteration
+        return block
+
+
+class _Stream:
+    """Blocks as a file that can only be read on, as tarfile wants it. At damage it ends, and is `broken`."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks: Iterator[bytes] | None = blocks
+        self._block = memoryview(b"")
+        self._tail = b""
+        self.broken: CompressedDamage | None = None
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or less at the end."""
+        pieces = []
+        while size:
+            if not self._block:
+                block = self._next()
+                if not block:
+                    break
+                self._block = memoryview(block)
+            piece = self._block[:size]
+            self._block = self._block[len(piece) :]
+            size -= len(piece)
+            pieces.append(piece)
+        data = pieces[0].tobytes() if len(pieces) == 1 else b"".join(pieces)
+        self._tail = (self._tail + data[-512:])[-512:]
+        return data
+
+    def _next(self) -> bytes:
+        try:
+            return next(self._blocks, b"") if self._blocks is not None else b""
+        except CompressedDamage as error:
+            self.broken, self._blocks = error, None
+            return b""
+
+    def has_ended(self) -> bool:
+        """Does the archive end with zeros, as it should?"""
+        return not self._tail.strip(b"\0")
+
+    def close(self) -> None:
+        """Lets go of the blocks."""
+        self._blocks = None
+
+
+class _TarBlocks(Feed):
+    """The bytes of a member of a tar."""
+
+    def __init__(self, archive: Any, info: Any, stream: _Stream) -> None:
+        # That of tarfile's own file objects would drop what is whole of the last block.
+        self._file = archive.fileobj
+        self._offset: int = info.offset_data
+        self._left: int = info.size
+        self._stream = stream
+        self.is_broken = False  #: did the archive break off in it?
+
+    def __next__(self) -> bytes:
+        if not self._left:
+            raise StopIteration
+        self._file.seek(self._offset)
+        block: bytes = self._file.read(min(self._left, _BLOCK_BYTES))
+        if not block:
+            self._left, self.is_broken = 0, True
+            raise self._stream.broken or CompressedDamage("the archive ends inside this log")
+        self._offset += len(block)
+        self._left -= len(block)
+        return block

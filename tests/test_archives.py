@@ -1,0 +1,319 @@
+"""Logs in archives and behind URLs: each is a source, in order; what cannot be read is told, and the rest given."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import re
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chunkwire
+from chunkwire._cli import main
+from rows import DONE, first, last, part, report
+
+brotli = pytest.importorskip("brotli")
+zstandard = pytest.importorskip("zstandard")
+
+
+def stream(id: str, parts: int = 3) -> bytes:
+    return first(id) + part(id) * parts + last(id, usage=report(3)) + DONE
+
+
+#: What is in each archive, in order; and the ids that are found, with the member's name.
+MEMBERS = {
+    "b/two.sse": stream("two"),
+    "a.log": stream("one"),
+    "packed.sse.gz": gzip.compress(stream("three")),
+    "x/packed.txt.zst": zstandard.ZstdCompressor().compress(stream("four")),
+    "packed.events.br": brotli.compress(stream("five")),
+    "README.md": b"hello",
+    ".hidden.sse": stream("hidden"),
+    "__MACOSX/._a.log": stream("hidden"),
+    "long/" + "n" * 150 + ".sse": stream("six", 9000),
+}
+FOUND = {"b/two.sse": "two", "a.log": "one", "packed.sse.gz": "three", "x/packed.txt.zst": "four"}
+FOUND |= {"packed.events.br": "five", "long/" + "n" * 150 + ".sse": "six"}
+
+
+def tar(members: dict[str, bytes] = MEMBERS, **options: Any) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", **options) as archive:
+        folder = tarfile.TarInfo("x")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        link = tarfile.TarInfo("link.sse")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+def zipped(members: dict[str, bytes] = MEMBERS, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.mkdir("x")
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+ARCHIVES = {
+    "logs.tar": tar(),
+    "pax.tar": tar(format=tarfile.PAX_FORMAT),
+    "gnu.TAR": tar(format=tarfile.GNU_FORMAT),
+    "logs.tar.gz": gzip.compress(tar()),
+    "logs.tgz": gzip.compress(tar()),
+    "logs.tar.zst": zstandard.ZstdCompressor().compress(tar()),
+    "logs.tar.xz": lzma.compress(tar()),
+    "logs.tar.bz2": bz2.compress(tar()),
+    "logs.tar.br": brotli.compress(tar(), quality=1),
+    "deflated.zip": zipped(),
+    "stored.ZIP": zipped(method=zipfile.ZIP_STORED),
+    "bzip2.zip": zipped(method=zipfile.ZIP_BZIP2),
+    "lzma.zip": zipped(method=zipfile.ZIP_LZMA),
+}
+
+
+def save(folder: Path, name: str, data: bytes) -> str:
+    path = folder / name
+    path.write_bytes(data)
+    return str(path)
+
+
+def found(table: chunkwire.UsageTable) -> list[tuple[str, str]]:
+    return list(zip(table.source, table.id, strict=True))
+
+
+def labels(path: str) -> list[tuple[str, str]]:
+    return [(f"{path}!{name}", id) for name, id in FOUND.items()]
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_each_member_is_a_source(engine: str, tmp_path: Path, name: str) -> None:
+    path = save(tmp_path, name, ARCHIVES[name])
+    for threads in (1, 3):
+        table = chunkwire.usage(path, engine=engine, threads=threads)
+        assert found(table) == labels(path)
+        assert (table.failures, table.passed_over) == ([], [f"{path}!README.md"])
+        assert table.stats.damaged == 0
+        assert [label for label, _ in table.by_source()] == [label for label, _ in labels(path)]
+        assert table.stats.bytes == sum(stats.stats.bytes for _, stats in table.by_source())
+    # In a folder, among others, and named twice.
+    save(tmp_path, "z.sse", stream("last"))
+    assert [id for _, id in found(chunkwire.usage(tmp_path, engine=engine))] == [*FOUND.values(), "last"]
+    table = chunkwire.usage([path, str(tmp_path / "z.sse"), path], engine=engine)
+    assert [id for _, id in found(table)] == [*FOUND.values(), "last", *FOUND.values()]
+
+
+@pytest.mark.parametrize("name", ["logs.tar", "logs.tar.gz", "deflated.zip"])
+def test_a_member_alone(engine: str, tmp_path: Path, name: str) -> None:
+    path = save(tmp_path, name, ARCHIVES[name])
+    for member, id in FOUND.items():
+        chunks = chunkwire.decode(f"{path}!{member}", engine=engine)
+        assert next(chunks).id == id
+        assert list(chunkwire.usage(f"{path}!{member}", engine=engine).id) == [id]
+    with pytest.raises(FileNotFoundError, match="no such log"):
+        chunkwire.decode(f"{path}!other.sse", engine=engine)
+    with pytest.raises(ValueError, match="holds more than one source"):
+        chunkwire.decode(path, engine=engine)
+    alone = {"one.sse": stream("one")}
+    path = save(
+        tmp_path, name, gzip.compress(tar(alone)) if "gz" in name else tar(alone) if "tar" in name else zipped(alone)
+    )
+    assert next(chunkwire.decode(path, engine=engine)).id == "one"
+    path = save(tmp_path, "empty.zip", zipped({}))
+    with pytest.raises(FileNotFoundError, match="no log in it"):
+        chunkwire.decode(path, engine=engine)
+    assert len(chunkwire.usage(path, engine=engine)) == 0
+
+
+def test_names_that_look_like_members(engine: str, tmp_path: Path) -> None:
+    """A file is what it is called, whatever is in its name."""
+    for name in ("a!b.sse", "x.zip!a.sse", "http:--x.sse"):
+        path = save(tmp_path, name, stream("one"))
+        assert list(chunkwire.usage(path, engine=engine).id) == ["one"]
+        assert next(chunkwire.decode(path, engine=engine)).id == "one"
+    with pytest.raises(FileNotFoundError):
+        chunkwire.usage(str(tmp_path / "none!x.sse"), engine=engine)
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_a_tar_that_is_cut(engine: str, tmp_path: Path, suffix: str) -> None:
+    """What is whole is given; one damage or one failure says that there was more."""
+    members = {f"{id}.sse": stream(id) for id in "abcdef"}
+    whole = tar(members)
+    packed = gzip.compress(whole) if suffix == "tar.gz" else whole
+    for length in range(len(packed) * 2 // 3, len(packed), 97 if suffix == "tar.gz" else 300):
+        path = save(tmp_path, f"cut.{suffix}", packed[:length])
+        try:
+            table = chunkwire.usage(path, engine=engine)
+        except OSError as error:
+            assert "cut or damaged" in str(error)  # noqa: PT017
+            continue
+        ends = [damage for damage in table.stats.damages if damage.line == 0]
+        zeros = not whole[length:].strip(b"\0") and suffix == "tar"
+        assert len(ends) + len(table.failures) == 1 or zeros
+        for _, error in table.failures:
+            assert "the archive is cut or damaged" in str(error)
+        ids = [id for id in table.id if id]
+        assert ids == list("abcdef")[: len(ids)]
+
+
+def test_what_cannot_be_read_of_a_zip(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path, "logs.zip", zipped({"a.sse": stream("a"), "b.sse": stream("b"), "c.sse": stream("c", 900)}))
+    data = bytearray(Path(path).read_bytes())
+    # Encrypted, by what the directory says of the first member.
+    entry = data.index(b"a.sse", data.index(b"PK\x01\x02")) - 46
+    data[entry + 8] |= 1
+    # And damage inside the last one.
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("c.sse")
+    data[info.header_offset + 60] ^= 0xFF
+    path = save(tmp_path, "logs.zip", bytes(data))
+    table = chunkwire.usage(path, engine=engine)
+    assert [(label, error.strerror) for label, error in table.failures] == [  # type: ignore[attr-defined]
+        (f"{path}!a.sse", "the member is encrypted")
+    ]
+    assert next(iter(table.id)) == "b"
+    (damage,) = [damage for damage in table.stats.damages if damage.line == 0]
+    assert (damage.kind, damage.source) == ("truncated", f"{path}!c.sse")
+    assert damage.reason.startswith("the compressed source is cut or damaged: the zip member is damaged: ")
+    assert main(["usage", "--engine", engine, path]) == 2
+    assert "the member is encrypted" in capsys.readouterr().err
+    for broken in (b"", b"PK", zipped()[:-30], b"x" * 1000):
+        with pytest.raises(OSError, match="the zip is cut or damaged"):
+            chunkwire.usage(save(tmp_path, "broken.zip", broken), engine=engine)
+    (tmp_path / "z.sse").write_bytes(stream("z"))
+    table = chunkwire.usage(tmp_path, engine=engine)
+    assert [label for label, _ in table.failures] == [str(tmp_path / "broken.zip"), f"{path}!a.sse"]
+    assert "z" in list(table.id)
+
+
+def test_a_member_that_is_a_bomb(engine: str, tmp_path: Path) -> None:
+    members = {"a.sse": stream("a"), "bomb.sse": stream("b") + (b":" + b"x" * 999 + b"\n") * 3000}
+    for name, data in (("logs.zip", zipped(members)), ("logs.tar.gz", gzip.compress(tar(members)))):
+        path = save(tmp_path, name, data)
+        table = chunkwire.usage(path, engine=engine, max_decompressed_bytes=1_000_000)
+        (damage,) = table.stats.damages
+        assert (damage.kind, damage.source) == ("source_too_large", f"{path}!bomb.sse")
+        assert "1000000 bytes" in damage.reason
+        assert list(table.id) == ["a", "b"]
+
+
+def test_the_command_line(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("logs.tar.gz", "deflated.zip"):
+        path = save(tmp_path, name, ARCHIVES[name])
+        assert main(["decode", "--engine", engine, "--fields", "id,source", path]) == 0
+        out = capsys.readouterr().out.splitlines()
+        assert f'{{"id":"one","source":"{path}!a.log"}}' in [line.replace(" ", "") for line in out]
+        assert main(["check", "--engine", engine, path]) == 0
+        assert main(["text", "--engine", engine, f"{path}!a.log"]) == 0
+        assert "a.log@0" in capsys.readouterr().out
+        assert main(["show", "--engine", engine, f"{path}!a.log@0"]) == 0
+        assert main(["usage", "--engine", engine, "--max-decompressed", "1G", path]) == 0
+        assert main(["check", "--engine", engine, "--max-decompressed", "100k", path]) in (1, 2)
+        assert "max_decompressed_bytes allows" in "".join(capsys.readouterr())
+    with pytest.raises(SystemExit):
+        main(["usage", "--max-decompressed", "0", path])
+
+
+def test_standard_input_is_unpacked(engine: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chunkwire", "decode", "--engine", engine, "--fields", "id", "-"]
+    done = subprocess.run(command, input=lzma.compress(stream("a")), capture_output=True, check=True)
+    assert done.stdout.count(b'"a"') == stream("a").count(b"data: {")
+
+
+# --- URLs
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    fsspec = pytest.importorskip("fsspec")
+    files = fsspec.filesystem("memory")
+    files.pipe({"/logs/b.sse": stream("b"), "/logs/a/a.sse.gz": gzip.compress(stream("a")), "/logs/x.json": b"{}"})
+    files.pipe(
+        {"/logs/z.zip": zipped({"m.sse": stream("m")}), "/logs/t.tgz": gzip.compress(tar({"t.sse": stream("t")}))}
+    )
+    yield files
+    files.store.clear()
+    files.pseudo_dirs[:] = [""]
+
+
+def test_urls(engine: str, memory: Any) -> None:
+    assert list(chunkwire.usage("memory://logs/b.sse", engine=engine).id) == ["b"]
+    assert next(chunkwire.decode("memory://logs/a/a.sse.gz", engine=engine)).id == "a"
+    table = chunkwire.usage("memory://logs/**/*.sse*", engine=engine)
+    assert found(table) == [("memory:///logs/a/a.sse.gz", "a"), ("memory:///logs/b.sse", "b")]
+    table = chunkwire.usage(["memory://logs"], engine=engine, threads=3)
+    assert list(table.id) == ["a", "b", "t", "m"]
+    assert table.passed_over == ["memory:///logs/x.json"]
+    assert list(table.source)[2:] == ["memory:///logs/t.tgz!t.sse", "memory:///logs/z.zip!m.sse"]
+    assert next(chunkwire.decode("memory://logs/z.zip!m.sse", engine=engine)).id == "m"
+
+
+def test_urls_where_nothing_is(engine: str, memory: Any) -> None:
+    for url in ("memory://logs/none.sse", "memory://none/*.sse"):
+        with pytest.raises(FileNotFoundError, match=re.escape(url.partition("//")[2].strip("/"))):
+            chunkwire.usage(url, engine=engine)
+    table = chunkwire.usage(["memory://logs/none.sse", "memory://logs/b.sse"], engine=engine)
+    assert list(table.id) == ["b"]
+    assert [label for label, _ in table.failures] == ["memory:///logs/none.sse"]
+    with pytest.raises(ValueError, match="nonsense://x: Protocol not known"):
+        chunkwire.usage("nonsense://x", engine=engine)
+
+
+def test_urls_without_fsspec(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'chunkwire[fsspec]'")):
+        chunkwire.usage("s3://bucket/log.sse", engine=engine)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_web(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    pytest.importorskip("aiohttp")
+    save(tmp_path, "a.sse", stream("a", 30_000))
+    save(tmp_path, "b.sse.zst", zstandard.ZstdCompressor().compress(stream("b")))
+    save(tmp_path, "c.sse.br", brotli.compress(stream("c")))
+    save(tmp_path, "d.tar.gz", gzip.compress(tar({"d.sse": stream("d")})))
+    with served(tmp_path) as url:
+        names = ["a.sse", "b.sse.zst", "c.sse.br?x=1", "none.sse", "d.tar.gz"]
+        table = chunkwire.usage([f"{url}/{name}" for name in names], engine=engine)
+        assert list(table.id) == ["a", "b", "c", "d"]
+        assert [label for label, _ in table.failures] == [f"{url}/none.sse"]
+        assert next(chunkwire.decode(f"{url}/b.sse.zst", engine=engine)).id == "b"
+        assert sorted(chunkwire.usage(f"{url}/*.sse*", engine=engine).id) == ["a", "b", "c"]
