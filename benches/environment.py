@@ -9,8 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
-    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "sseclient-py", "openai", "pydantic",
-    "duckdb",
+    "chunkwire", "numpy", "msgspec", "orjson", "pysimdjson", "httpx", "httpx-sse", "sseclient-py", "openai",
+    "sudo-ai", "friendli", "mistralai", "pydantic", "duckdb",
 )  # fmt: skip
 
 

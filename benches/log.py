@@ -104,7 +104,9 @@ class Peer:
     """Measured on the first streams of the log only."""
     cannot: frozenset[Trait] = frozenset()
     """A log that has one of these it reads wrong."""
+    corpora: frozenset[str] | None = None
+    """If given, the only ones whose chunks it takes."""
 
     def fits(self, corpus: Corpus) -> bool:
         """Can it read that log?"""
-        return not self.cannot & corpus.traits
+        return not self.cannot & corpus.traits and (self.corpora is None or corpus.name in self.corpora)

@@ -21,6 +21,7 @@ from pathlib import Path
 import corpora
 import many
 import peers
+import speakeasy
 from corpora import Corpus
 from environment import commit, machine, versions
 from log import Log, Peer
@@ -154,6 +155,13 @@ def tables(results: Results, names: Sequence[str], baselines: Sequence[str] = ()
     usual = [name for name in names if name not in corpora.HARD]
     hard = [name for name in names if name in corpora.HARD]
     return "\n\n".join(table(results, some, baselines) for some in (usual, hard) if some)
+
+
+def sdk_tables(by_sdk: Sequence[Results], names: Sequence[str]) -> str:
+    """A table of each SDK against itself, of the corpora that it takes."""
+    found = [name for name in names if name in speakeasy.CORPORA]
+    parts = [table(results, found, [next(iter(results))[0]]) for results in by_sdk if results]
+    return "x: each against itself, plain.\n\n" + "\n\n".join(parts) if parts else "(not measured)"
 
 
 def rust_tables() -> str:
@@ -372,12 +380,13 @@ def main() -> None:
     options = parser.parse_args()
 
     decode, live, usage, limits = Results(), Results(), Results(), Results()
+    by_sdk = [Results() for _ in speakeasy.INSTALLED]
     made: list[Corpus] = []
     for name in options.corpus or corpora.names():
         print(f"{name} ...", file=sys.stderr, flush=True)
         corpus = corpora.make(name, round(options.size * 1e6))
-        jobs = (peers.DECODE, peers.LIVE, peers.USAGE)
-        measure(corpus, jobs, options.rounds, options.slow_chunks, (decode, live, usage))
+        jobs = (peers.DECODE, peers.LIVE, peers.USAGE, *(sdk.peers for sdk in speakeasy.INSTALLED))
+        measure(corpus, jobs, options.rounds, options.slow_chunks, (decode, live, usage, *by_sdk))
         measure_limits(corpus, options.rounds, limits)
         made.append(corpus)
     names = [corpus.name for corpus in made]
@@ -388,6 +397,7 @@ def main() -> None:
         ("What chunkwire is slow at", weaknesses(decode, live, usage, names)),
         ("Chunks of a log", f"x: against {peers.BASELINE}.\n\n" + tables(decode, names, [peers.BASELINE])),
         ("Live: one event a call", LIVE + tables(live, names, LIVE_BASELINES)),
+        ("Live: SDKs that Speakeasy generates", sdk_tables(by_sdk, names)),
         ("Many at once", MANY + many.table(*options.many)),
         (
             "Usage of a log",

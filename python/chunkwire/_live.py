@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chunkwire import _engine
 from chunkwire._model import Chunk
 
-__all__ = ["ClientEvents", "Layout", "Session", "bytes_of", "chunk", "engine", "events", "models", "relay", "session"]
+__all__ = [
+    "ClientEvents",
+    "Framing",
+    "Layout",
+    "Session",
+    "bytes_of",
+    "chunk",
+    "engine",
+    "events",
+    "models",
+    "relay",
+    "session",
+]
+
+
+Framing: TypeAlias = Literal["lines", "any pair", "same pair"]
 
 
 class Session(Protocol):
@@ -32,7 +47,7 @@ class Session(Protocol):
         """The block that comes next and is not plain; None if there is none. Iterate on behind it."""
 
     def rest(self) -> bytes:
-        """The beginning of a block that is left at the end."""
+        """What is not decoded: the beginning of a block that is left at the end, or all behind one that is foreign."""
 
 
 class ClientEvents(Protocol):
@@ -64,17 +79,25 @@ class Layout(NamedTuple):
     names: tuple[str, str, str, str]
 
 
-def models(plan: list[tuple[Any, ...]]) -> Any:
-    """The plan of a model class, for sessions: of each model its class, its three slots, its defaults by name, and its
-    fields, each a tuple of name, is it required, and two specifications: how a value is constructed, and how it is
-    checked. (The words of a specification are in ``rust/python/models.rs``.)"""
-    return engine().Models(plan)
+def models(plan: list[tuple[Any, ...]], *, inside: str | None = None) -> Any:
+    """The plan of a model class, for sessions: of each model its class, its three slots (None for
+    the one of extras if the class hides it), its defaults by name, does it keep members that are no fields, and its
+    fields, each a tuple of name, key, is it required, two specifications (how a value is constructed, and how it is
+    checked), and the number of a model of which each instance has an empty one of
+    its own by default, or None. (The words of a specification are in ``rust/python/plan.rs``.) With ``inside`` what
+    is sent is the value of that field of the first model, which is checked."""
+    return engine().Models(plan, inside=inside)
 
 
-def session(models: Any = None, *, chunks_only: bool = False, module: Any = None) -> Session:
+def session(
+    models: Any = None, *, chunks_only: bool = False, framing: Framing = "lines", module: Any = None
+) -> Session:
     """A session that gives instances of the first of the models, or without models chunks. With ``chunks_only`` an
-    object without ``choices`` is not plain. ``module`` is the `engine`, for who asked for it before."""
-    found: Session = (module or engine()).Session(models, chunks_only=chunks_only)
+    object without ``choices`` is not plain. Blocks end at empty ``lines``, or as clients find them that look for two
+    line ends in a row: "any pair" or the "same pair". Those write once more what they have read: so what is plain is
+    also Unicode and not nested deeply; and a foreign block is as they cut it, without the line ends behind it.
+    ``module`` is the `engine`, for who asked for it before."""
+    found: Session = (module or engine()).Session(models, chunks_only=chunks_only, framing=framing)
     return found
 
 

@@ -17,7 +17,8 @@ pub struct Class {
     class: Py<PyType>,
     allocate: ffi::allocfunc,
     fields_set: Slot,
-    extra: Slot,
+    /// Without one, what is extra stands in the dict under the name of the slot, which the class has hidden.
+    extra: Option<Slot>,
     private: Slot,
 }
 
@@ -53,7 +54,8 @@ impl Slot {
 }
 
 impl Class {
-    /// `slots` are the class's descriptors `__pydantic_fields_set__`, `__pydantic_extra__` and `__pydantic_private__`.
+    /// `slots` are the class's descriptors `__pydantic_fields_set__`, `__pydantic_extra__` (None if the class hides it)
+    /// and `__pydantic_private__`.
     pub fn new(class: &Bound<'_, PyType>, slots: &[Bound<'_, PyAny>; 3]) -> PyResult<Self> {
         let object = class.py().get_type::<PyAny>();
         // Only what `object.__new__` would make may be made without it.
@@ -68,20 +70,25 @@ impl Class {
             class: class.clone().unbind(),
             allocate,
             fields_set: Slot::new(fields_set)?,
-            extra: Slot::new(extra)?,
+            extra: if extra.is_none() { None } else { Some(Slot::new(extra)?) },
             private: Slot::new(private)?,
         })
     }
 
-    /// A new instance that has these.
+    /// A new instance that has these; without `extra`, one of a class that keeps none.
     #[inline]
     pub fn instance<'py>(
         &self,
         dict: &Bound<'py, PyDict>,
         fields_set: &Bound<'py, PySet>,
-        extra: &Bound<'py, PyDict>,
+        extra: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = dict.py();
+        let none = py.None().into_bound(py);
+        let extra = extra.map_or(&none, |extra| extra.as_any());
+        if self.extra.is_none() {
+            dict.set_item(pyo3::intern!(py, "__pydantic_extra__"), extra)?;
+        }
         // SAFETY: the class has `object`'s `tp_new`, which does no more than allocate; the call gives a new reference or
         // sets an error.
         let instance = unsafe {
@@ -94,8 +101,10 @@ impl Class {
             return Err(PyErr::fetch(py));
         }
         self.fields_set.set(&instance, fields_set)?;
-        self.extra.set(&instance, extra)?;
-        self.private.set(&instance, &py.None().into_bound(py))?;
+        if let Some(slot) = &self.extra {
+            slot.set(&instance, extra)?;
+        }
+        self.private.set(&instance, &none)?;
         Ok(instance)
     }
 }

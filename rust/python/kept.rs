@@ -15,6 +15,8 @@ pub(super) struct Last {
     pub dict: Py<PyDict>,
     pub fields_set: Py<PySet>,
     pub extra: Py<PyDict>,
+    /// The fields that were not sent, of which each instance has an object of its own.
+    pub fresh: Vec<usize>,
 }
 
 /// A member of the last object.

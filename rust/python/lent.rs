@@ -32,23 +32,25 @@ const MOST_BATCHES: usize = 8;
 const SMALL_BLOCK: usize = 4096;
 const SMALL_BATCH: usize = 8192;
 
-/// Who learned shapes: the two learn from different events.
+/// Who learned shapes: they learn from different events.
 #[derive(Clone, Copy)]
 pub enum Sort {
     Decoder,
     Live,
+    /// Of clients that write once more what they read: so not from all that others do.
+    Written,
 }
 
 /// What waits to be lent.
 #[expect(clippy::vec_box, reason = "shapes are handed on, and are large")]
 struct Lent {
-    shapes: [Vec<Box<Shapes>>; 2],
+    shapes: [Vec<Box<Shapes>>; 3],
     /// The one that was given back first comes first.
     batches: VecDeque<SharedBatch>,
 }
 
 static LENT: AttachedLock<Lent> =
-    AttachedLock::new(Lent { shapes: [Vec::new(), Vec::new()], batches: VecDeque::new() });
+    AttachedLock::new(Lent { shapes: [Vec::new(), Vec::new(), Vec::new()], batches: VecDeque::new() });
 
 /// Shapes of this sort, if there are any.
 #[inline]

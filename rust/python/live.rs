@@ -12,10 +12,12 @@ use pyo3::types::{PyBytes, PyIterator, PyString};
 use super::block::Block;
 use super::errors::borrow;
 use super::lent::{self, Filling, Sort};
-use super::models::{Maker, Models, Refusal};
+use super::models::{Maker, Refusal};
 use super::pipeline::{SharedBatch, SharedBlock, max_int_digits, shapes_are_on};
+use super::plan::Models;
 use super::spares;
-use crate::live::{Live, Step, ends_block};
+use crate::live::framing::Framing;
+use crate::live::{Live, Step, ends_block, has_lone_surrogate};
 use crate::record::Item;
 use crate::source::Buffer;
 
@@ -33,6 +35,7 @@ struct Counted {
 #[pyclass(module = "chunkwire._native")]
 pub struct Session {
     live: Live,
+    framing: Framing,
     /// An iterator of bytes-like objects, until it ends or fails.
     source: Option<Py<PyAny>>,
     counted: Option<Box<Counted>>,
@@ -47,7 +50,9 @@ pub struct Session {
     at: usize,
     batch: Option<SharedBatch>,
     next_item: usize,
-    /// The text of an event whose object the client has to make. It comes before what is left of the batch.
+    /// Where in the stream the block of the batch begins.
+    begin: u64,
+    /// A block whose object the client has to make. It comes before what is left of the batch.
     declined: Option<Vec<u8>>,
     /// The block behind the batch, which the client's parser has to read.
     foreign: Option<Vec<u8>>,
@@ -56,10 +61,17 @@ pub struct Session {
 #[pymethods]
 impl Session {
     #[new]
-    #[pyo3(signature = (models=None, *, chunks_only=false))]
-    fn new(py: Python<'_>, models: Option<Py<Models>>, chunks_only: bool) -> PyResult<Self> {
+    #[pyo3(signature = (models=None, *, chunks_only=false, framing="lines"))]
+    fn new(py: Python<'_>, models: Option<Py<Models>>, chunks_only: bool, framing: &str) -> PyResult<Self> {
+        let framing = match framing {
+            "lines" => Framing::Lines,
+            "any pair" => Framing::AnyPair,
+            "same pair" => Framing::SamePair,
+            other => return Err(PyValueError::new_err(format!("no framing is called {other:?}"))),
+        };
         Ok(Self {
-            live: Live::new(max_int_digits(py)?, chunks_only, shapes_are_on()),
+            live: Live::new(max_int_digits(py)?, chunks_only, shapes_are_on(), framing),
+            framing,
             source: None,
             counted: None,
             error: None,
@@ -70,6 +82,7 @@ impl Session {
             at: 0,
             batch: None,
             next_item: 0,
+            begin: 0,
             declined: None,
             foreign: None,
         })
@@ -129,8 +142,8 @@ impl Session {
     fn foreign<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let py = slf.py();
         let mut session = borrow(slf)?;
-        if let Some(text) = session.declined.take() {
-            return Ok(Some(PyBytes::new(py, &[b"data: ", text.as_slice(), b"\n\n"].concat())));
+        if let Some(block) = session.declined.take() {
+            return Ok(Some(PyBytes::new(py, &block)));
         }
         if session.batch.as_ref().is_some_and(|batch| session.next_item < batch.items().len()) {
             return Ok(None);
@@ -138,12 +151,15 @@ impl Session {
         Ok(session.foreign.take().map(|block| PyBytes::new(py, &block)))
     }
 
-    /// The beginning of a block that is left at the end.
+    /// What is not decoded: the beginning of a block that is left at the end, or all behind one that is foreign.
     fn rest<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyBytes>> {
         let mut session = borrow(slf)?;
         let rest = std::mem::take(&mut session.pending);
         session.line = 0;
-        Ok(PyBytes::new(slf.py(), &rest))
+        Ok(match session.block.take() {
+            Some(block) => PyBytes::new(slf.py(), &block.as_ref()[session.at..]),
+            None => PyBytes::new(slf.py(), &rest),
+        })
     }
 }
 
@@ -165,11 +181,19 @@ impl Session {
                 }
                 self.next_item += 1;
                 let doc = batch.doc(record);
-                match maker.make(py, doc.root()) {
+                // Such a client writes the document once more, as no text that has these can be.
+                let is_text = self.framing == Framing::Lines || !has_lone_surrogate(doc);
+                let made = if is_text { maker.make(py, doc.root()) } else { Err(Refusal::Client) };
+                match made {
                     Ok(made) => return Ok(Some(made)),
                     Err(Refusal::Error(error)) => return Err(error),
                     Err(Refusal::Client | Refusal::Invalid) => {
-                        self.declined = Some(doc.text().to_vec());
+                        let start = (record.offset - self.begin) as usize;
+                        let input = batch.block().as_ref();
+                        self.declined = Some(match self.framing {
+                            Framing::Lines => [b"data: ", doc.text(), b"\n\n"].concat(),
+                            pairs => input[start..pairs.end(input, start).map_or(input.len(), |(end, _)| end)].to_vec(),
+                        });
                         return Ok(None);
                     }
                 }
@@ -220,7 +244,11 @@ impl Session {
     fn join(&mut self, data: &[u8]) {
         let from = self.pending.len();
         self.pending.extend_from_slice(data);
-        if ends_block(&self.pending, &mut self.line, from) {
+        let ends = match self.framing {
+            Framing::Lines => ends_block(&self.pending, &mut self.line, from),
+            pairs => pairs.end(&self.pending, Framing::resume(from)).is_some(),
+        };
+        if ends {
             let mut memory = Buffer::default();
             memory.begin(&self.pending, 0);
             self.pending = Vec::new();
@@ -233,22 +261,27 @@ impl Session {
     fn refill(&mut self, py: Python<'_>) -> bool {
         let Some(block) = self.block.clone() else { return false };
         let (filling, mut builder) = Filling::begin(py);
+        let sort = if self.framing == Framing::Lines { Sort::Live } else { Sort::Written };
         if self.live.has_shapes() {
-            self.live.lend(lent::shapes(py, Sort::Live));
+            self.live.lend(lent::shapes(py, sort));
         }
         let input = block.as_ref();
+        let begin = self.live.offset() - self.at as u64;
         let step = self.live.decode(input, &mut self.at, BATCH_EVENTS, &mut builder);
-        lent::give_shapes(py, Sort::Live, self.live.take_back());
+        lent::give_shapes(py, sort, self.live.take_back());
         match step {
             Step::More => {}
             Step::Foreign(whole) => {
-                let id: &[u8] = if self.live.has_id() { b"id: 0\n" } else { b"" };
+                let is_known = self.framing == Framing::Lines && self.live.has_id();
+                let id: &[u8] = if is_known { b"id: 0\n" } else { b"" };
                 self.foreign = Some([id, &input[whole]].concat());
             }
             Step::Starved => {
                 self.pending.extend_from_slice(&input[self.at..]);
                 self.line = 0;
-                let _ = ends_block(&self.pending, &mut self.line, 0);
+                if self.framing == Framing::Lines {
+                    let _ = ends_block(&self.pending, &mut self.line, 0);
+                }
                 self.block = None;
             }
         }
@@ -258,7 +291,7 @@ impl Session {
             lent::give_batch(py, batch);
         } else {
             self.batch = Some(batch);
-            self.next_item = 0;
+            (self.next_item, self.begin) = (0, begin);
         }
         true
     }

@@ -24,6 +24,7 @@ mod live;
 mod lock;
 mod models;
 mod pipeline;
+mod plan;
 mod reader;
 mod spares;
 mod tokens;
@@ -49,7 +50,7 @@ mod _native {
     #[pymodule_export]
     use super::live::{Relay, Session};
     #[pymodule_export]
-    use super::models::Models;
+    use super::plan::Models;
     #[pymodule_export]
     use super::reader::UsageReader;
     #[pymodule_export]

@@ -1,56 +1,23 @@
 //! A client's own objects out of documents: a document and the plan of a model class in, an instance out that equals
 //! what the client's own construction gives.
 //!
-//! `chunkwire._plan` reads the model classes and says for each field what becomes of a value, in two ways: how it is
+//! A plan (`plan`) says for each field what becomes of a value, in two ways: how it is
 //! *constructed* (as sent, unchecked), and how it is *checked* where the client runs a validation, which is below every
 //! optional field. A value whose validation would change it is left to the client, with its whole event: so nothing
-//! here can be wrong, only declined. `chunkwire._plan.Maker` is the same in Python.
+//! here can be wrong, only declined. `chunkwire._session` is the same in Python.
 //!
 //! Objects of one class look alike. So the last one of each class is kept, and the next begins as a copy of it: only
 //! members whose bytes differ are converted and set.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFloat, PyList, PySet};
 
 use super::convert::{string, to_python};
-use super::instance::{Class, copied};
+use super::instance::copied;
 use super::kept::{Kept, Last, Member};
-use super::lock::AttachedLock;
+use super::plan::{Check, Construct, Field, Model, Models};
 use super::tokens::token;
-use crate::chunk::{KEY_COUNT, Key, Type, Value};
-
-/// How a value that is not null is constructed.
-enum Construct {
-    /// As it was sent.
-    Raw,
-    /// An integer becomes a float.
-    Float,
-    /// An object becomes this model.
-    Model(usize),
-    /// The elements of an array are constructed so.
-    List(Box<Self>),
-    /// What passes the check is that; what does not is constructed.
-    Optional(Box<Check>, Box<Self>),
-    /// Only the client knows.
-    Client,
-}
-
-/// How a value is validated.
-enum Check {
-    Any,
-    Text,
-    Int,
-    Float,
-    Bool,
-    /// One of these texts.
-    Literal(Vec<Vec<u8>>),
-    Model(usize),
-    List(Box<Self>),
-    /// Or null.
-    Nullable(Box<Self>),
-    Client,
-}
+use crate::chunk::{Key, Type, Value};
 
 /// Why a value was not made.
 pub enum Refusal {
@@ -70,138 +37,6 @@ impl From<PyErr> for Refusal {
 
 type Made<'py> = Result<Bound<'py, PyAny>, Refusal>;
 
-struct Field {
-    name: Py<PyString>,
-    default: Py<PyAny>,
-    is_required: bool,
-    construct: Construct,
-    check: Check,
-}
-
-struct Model {
-    class: Class,
-    fields: Vec<Field>,
-    /// The names, for keys without a number.
-    names: Vec<Vec<u8>>,
-    by_key: [Option<u8>; KEY_COUNT],
-    defaults: Py<PyDict>,
-}
-
-/// The plan of a model class and of those below it.
-#[pyclass(module = "chunkwire._native", frozen)]
-pub struct Models {
-    models: Vec<Model>,
-    /// By model. All streams use these in turn, for thousands may be open; empty while one does.
-    kept: AttachedLock<Vec<Kept>>,
-}
-
-#[pymethods]
-impl Models {
-    /// Of each model: its class, its three slots, its defaults by name, and its fields, each a tuple of name, is it
-    /// required, and two specifications. The first model is the outermost.
-    #[new]
-    fn new(models: &Bound<'_, PyList>) -> PyResult<Self> {
-        let count = models.len();
-        let models = models.iter().map(|model| Model::new(&model, count)).collect::<PyResult<_>>()?;
-        Ok(Self { models, kept: AttachedLock::default() })
-    }
-}
-
-type Argument<'py> = Option<Bound<'py, PyAny>>;
-
-/// A specification: a tuple of a word and what belongs to it.
-fn word<'py>(spec: &Bound<'py, PyAny>) -> PyResult<(String, Argument<'py>, Argument<'py>)> {
-    let spec = spec.cast::<PyTuple>()?;
-    Ok((spec.get_item(0)?.extract()?, spec.get_item(1).ok(), spec.get_item(2).ok()))
-}
-
-/// The number of a model.
-fn number(object: &Bound<'_, PyAny>, count: usize) -> PyResult<usize> {
-    let number = object.extract()?;
-    if number < count { Ok(number) } else { Err(PyValueError::new_err("a plan names a model that it does not have")) }
-}
-
-impl Construct {
-    fn new(spec: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
-        let (word, first, second) = word(spec)?;
-        Ok(match (word.as_str(), first, second) {
-            ("raw", ..) => Self::Raw,
-            ("float", ..) => Self::Float,
-            ("model", Some(model), _) => Self::Model(number(&model, count)?),
-            ("list", Some(item), _) => Self::List(Self::new(&item, count)?.into()),
-            ("optional", Some(check), Some(construct)) => {
-                Self::Optional(Check::new(&check, count)?.into(), Self::new(&construct, count)?.into())
-            }
-            _ => Self::Client,
-        })
-    }
-}
-
-impl Check {
-    fn new(spec: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
-        let (word, first, _) = word(spec)?;
-        Ok(match (word.as_str(), first) {
-            ("any", _) => Self::Any,
-            ("str", _) => Self::Text,
-            ("int", _) => Self::Int,
-            ("float", _) => Self::Float,
-            ("bool", _) => Self::Bool,
-            ("literal", Some(texts)) => {
-                Self::Literal(texts.extract::<Vec<String>>()?.into_iter().map(String::into_bytes).collect())
-            }
-            ("model", Some(model)) => Self::Model(number(&model, count)?),
-            ("list", Some(item)) => Self::List(Self::new(&item, count)?.into()),
-            ("nullable", Some(check)) => Self::Nullable(Self::new(&check, count)?.into()),
-            _ => Self::Client,
-        })
-    }
-}
-
-impl Model {
-    fn new(model: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
-        type Parts<'py> = (Bound<'py, PyType>, [Bound<'py, PyAny>; 3], Bound<'py, PyDict>, Vec<Bound<'py, PyTuple>>);
-        let (class, slots, defaults, specs): Parts<'_> = model.extract()?;
-        let mut fields = Vec::with_capacity(specs.len());
-        let mut names = Vec::with_capacity(specs.len());
-        let mut by_key = [None; KEY_COUNT];
-        for (number, spec) in specs.iter().enumerate() {
-            let name = spec.get_item(0)?.cast_into::<PyString>()?;
-            let text = name.to_cow()?.into_owned().into_bytes();
-            match Key::from_name(&text) {
-                Key::Unknown => {}
-                key => by_key[key as usize] = Some(number as u8),
-            }
-            names.push(text);
-            fields.push(Field {
-                default: defaults.as_any().get_item(&name)?.unbind(),
-                name: name.unbind(),
-                is_required: spec.get_item(1)?.extract()?,
-                construct: Construct::new(&spec.get_item(2)?, count)?,
-                check: Check::new(&spec.get_item(3)?, count)?,
-            });
-        }
-        if fields.len() > MOST_FIELDS {
-            return Err(PyValueError::new_err(format!("a model of more than {MOST_FIELDS} fields")));
-        }
-        Ok(Self { class: Class::new(&class, &slots)?, fields, names, by_key, defaults: defaults.unbind() })
-    }
-
-    /// The number of the field that a key names.
-    #[inline]
-    fn field(&self, key: Value<'_>) -> Option<usize> {
-        match key.key() {
-            Key::Unknown => {
-                let bytes = key.bytes();
-                self.names.iter().position(|name| **name == *bytes)
-            }
-            key => self.by_key[key as usize].map(usize::from),
-        }
-    }
-}
-
-/// So many fields a bit set has room for.
-const MOST_FIELDS: usize = 64;
-
 /// Makes instances.
 pub struct Maker(Py<Models>);
 
@@ -213,10 +48,14 @@ impl Maker {
 
     /// The outermost model, of an object.
     pub fn make<'py>(&self, py: Python<'py>, root: Value<'_>) -> Made<'py> {
-        let Models { models, kept } = self.0.bind(py).get();
+        let Models { models, inside, kept } = self.0.bind(py).get();
         let mut last = kept.take(py).map(|mut kept| std::mem::take(&mut *kept)).unwrap_or_default();
         last.resize_with(models.len(), Kept::default);
-        let made = Making { py, models, last: &mut last }.object(0, root, false);
+        let mut making = Making { py, models, last: &mut last };
+        let made = match inside {
+            Some(field) => making.around(*field, root),
+            None => making.object(0, root, false),
+        };
         if let Some(mut kept) = kept.take(py) {
             std::mem::swap(&mut *kept, &mut last);
         }
@@ -233,6 +72,23 @@ struct Making<'a, 'py> {
 }
 
 impl<'py> Making<'_, 'py> {
+    /// An instance of the first model around the value of one of its fields.
+    fn around(&mut self, field: usize, value: Value<'_>) -> Made<'py> {
+        let (py, model) = (self.py, &self.models[0]);
+        let field = &model.fields[field];
+        let value = self.checked(&field.check, value)?;
+        let dict = model.defaults.bind(py).copy()?;
+        dict.set_item(field.name.bind(py), value)?;
+        Ok(model.class.instance(&dict, &PySet::new(py, [field.name.bind(py)])?, None)?)
+    }
+
+    /// An empty instance.
+    #[inline]
+    fn empty(&self, number: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py;
+        self.models[number].class.instance(&PyDict::new(py), &PySet::empty(py)?, None)
+    }
+
     /// An object of JSON as an instance.
     fn object(&mut self, number: usize, object: Value<'_>, is_checked: bool) -> Made<'py> {
         // Taken while it is used: an object may hold one of its own class.
@@ -281,8 +137,11 @@ impl<'py> Making<'_, 'py> {
         }
         let mut changed = 0;
         let dict = last.dict.bind(py).copy()?;
-        let extra = last.extra.bind(py);
-        let extra = if extra.is_empty() { PyDict::new(py) } else { extra.copy()? };
+        let extra = match last.extra.bind(py) {
+            _ if !model.keeps_extras => None,
+            extra if extra.is_empty() => Some(PyDict::new(py)),
+            extra => Some(extra.copy()?),
+        };
         for (known, (key, value)) in last.members.iter().zip(object.members()) {
             if known.is_constant
                 && value.kind() == known.kind
@@ -297,10 +156,28 @@ impl<'py> Making<'_, 'py> {
                     let value = self.field(field, value, last.is_checked)?;
                     dict.set_item(field.name.bind(py), value)?;
                 }
-                None => extra.set_item(string(py, key)?, to_python(py, value)?)?,
+                None => {
+                    if let Some(extra) = &extra {
+                        extra.set_item(string(py, key)?, to_python(py, value)?)?;
+                    }
+                }
             }
         }
-        Ok(Some((model.class.instance(&dict, &copied(last.fields_set.bind(py))?, &extra)?, changed)))
+        self.refresh(number, &last.fresh, &dict)?;
+        let made = model.class.instance(&dict, &copied(last.fields_set.bind(py))?, extra.as_ref())?;
+        Ok(Some((made, changed)))
+    }
+
+    /// Gives these fields objects of their own.
+    #[inline]
+    fn refresh(&self, number: usize, fields: &[usize], dict: &Bound<'py, PyDict>) -> PyResult<()> {
+        for &field in fields {
+            let field = &self.models[number].fields[field];
+            if let Some(model) = field.fresh {
+                dict.set_item(field.name.bind(self.py), self.empty(model)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// An object, member by member.
@@ -316,8 +193,9 @@ impl<'py> Making<'_, 'py> {
             dict: PyDict::new(py).unbind(),
             fields_set: fields_set.clone().unbind(),
             extra: PyDict::new(py).unbind(),
+            fresh: Vec::new(),
         };
-        let (mut seen, mut is_plain) = (0u64, true);
+        let (mut seen, mut ignored, mut is_plain) = (0u64, 0, true);
         // A refusal of the client outweighs none: another member may still be invalid.
         let mut refusal = None;
         for (key, value) in object.members() {
@@ -331,11 +209,14 @@ impl<'py> Making<'_, 'py> {
             }
             last.members.push(Member { key: key.key(), key_end, value_end: last.text.len(), kind, is_constant, field });
             let Some(field) = field else {
-                let name = string(py, key)?;
-                // Some of these mean something to pydantic, or to the client's constructor.
-                if key.bytes().starts_with(b"_") {
+                if model.is_odd(key) {
                     return Err(Refusal::Client);
                 }
+                if !model.keeps_extras {
+                    ignored += 1;
+                    continue;
+                }
+                let name = string(py, key)?;
                 is_plain &= !extra.contains(&name)?;
                 if is_checked {
                     // pydantic counts these among the fields that were set, openai does not.
@@ -364,10 +245,13 @@ impl<'py> Making<'_, 'py> {
                 fields_set.add(field.name.bind(py))?;
             } else if is_checked && field.is_required {
                 return Err(Refusal::Invalid);
+            } else if field.fresh.is_some() {
+                last.fresh.push(number);
             }
         }
-        let made = model.class.instance(&dict, &copied(&fields_set)?, &extra)?;
-        if is_plain && seen.count_ones() as usize + extra.len() == last.members.len() {
+        self.refresh(number, &last.fresh, &dict)?;
+        let made = model.class.instance(&dict, &copied(&fields_set)?, model.keeps_extras.then_some(&extra))?;
+        if is_plain && seen.count_ones() as usize + extra.len() + ignored == last.members.len() {
             let (dict, extra) = (dict.copy()?, extra.copy()?);
             // What is made anew each time need not be kept.
             for (member, (key, _)) in
@@ -375,7 +259,8 @@ impl<'py> Making<'_, 'py> {
             {
                 match member.field {
                     Some(field) => dict.set_item(model.fields[field].name.bind(py), py.None())?,
-                    None => extra.set_item(string(py, key)?, py.None())?,
+                    None if model.keeps_extras => extra.set_item(string(py, key)?, py.None())?,
+                    None => {}
                 }
             }
             (last.dict, last.extra) = (dict.unbind(), extra.unbind());
@@ -429,6 +314,28 @@ impl<'py> Making<'_, 'py> {
             (Check::Literal(texts), Type::String) => {
                 let bytes = value.bytes();
                 if texts.iter().any(|text| **text == *bytes) { self.raw(value) } else { Err(Refusal::Invalid) }
+            }
+            (Check::Open(texts, class), Type::String) => {
+                let (bytes, text) = (value.bytes(), self.raw(value)?);
+                if texts.iter().any(|text| **text == *bytes) {
+                    Ok(text)
+                } else {
+                    Ok(class.bind(self.py).call1((text,))?)
+                }
+            }
+            (Check::Enum(members), Type::String) => {
+                let bytes = value.bytes();
+                let member = members.iter().find(|(text, _)| **text == *bytes);
+                member.map_or(Err(Refusal::Invalid), |(_, member)| Ok(member.bind(self.py).clone()))
+            }
+            (Check::Kinds(checks), kind) => {
+                let check = match kind {
+                    Type::String => &checks[0],
+                    Type::Object => &checks[1],
+                    Type::Array => &checks[2],
+                    _ => &checks[3],
+                };
+                self.checked(check, value)
             }
             (Check::Float, Type::Int) => self.float(value),
             (Check::Model(number), Type::Object) => self.object(*number, value, true),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use chunkwire::chunk::shape::Shapes;
 use chunkwire::decoder::{Decoder, Options};
 use chunkwire::live::Live;
+use chunkwire::live::framing::Framing;
 use chunkwire::record::Builder;
 
 /// Counts bytes that are allocated.
@@ -94,7 +95,7 @@ fn decoders_between_two_pieces_hold_little() {
     );
     let shared = shapes.take().expect("something was learned").memory();
     let lives = held(
-        || (Live::new(4300, false, true), Vec::new()),
+        || (Live::new(4300, false, true, Framing::Lines), Vec::new()),
         |(live, pending), piece| {
             pending.extend_from_slice(piece);
             let (mut at, mut builder) = (0, Builder::default());

@@ -1,5 +1,6 @@
 //! Decoding for clients that have a parser of their own: which blocks are plain, and that the others come back whole.
 
+use chunkwire::live::framing::Framing;
 use chunkwire::live::{Live, Step, ends_block};
 use chunkwire::record::{Builder, Item};
 
@@ -13,7 +14,7 @@ use Found::{Foreign, Plain};
 
 /// Feeds the pieces as a client does: what is left of one stands before the next.
 fn feed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Found>, Vec<u8>) {
-    let (mut live, mut found, mut pending) = (Live::new(4300, false, true), Vec::new(), Vec::new());
+    let (mut live, mut found, mut pending) = (Live::new(4300, false, true, Framing::Lines), Vec::new(), Vec::new());
     for piece in pieces {
         pending.extend_from_slice(piece);
         let mut at = 0;
@@ -93,4 +94,94 @@ fn the_end_of_a_block_is_seen_as_soon_as_it_comes() {
         }
         assert_eq!(ends, [bytes.len()], "{stream:?}");
     }
+}
+
+// --- Blocks that end at pairs of line ends ------------------------------------------------------------------------
+
+/// What a client does that looks for pairs: it goes on behind the first byte of each, so pairs may overlap, and it keeps
+/// what is behind the last one. The blocks of each read, and what is left in the end.
+fn slowly(pieces: &[&[u8]], known: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let (mut blocks, mut buffer) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        let mut position = 0;
+        for at in 0..buffer.len() {
+            if let Some(pair) = known.iter().find(|pair| buffer[at..].starts_with(pair)) {
+                blocks.push(buffer.get(position..at).unwrap_or_default().to_vec());
+                position = at + pair.len();
+            }
+        }
+        buffer.drain(..position);
+    }
+    (blocks, buffer)
+}
+
+/// All blocks are foreign that hold an unknown field, and so all are seen. (An empty one is only right behind another.)
+fn pairs(pieces: &[&[u8]], framing: Framing) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let (mut live, mut blocks, mut pending) = (Live::new(4300, false, true, framing), Vec::new(), Vec::new());
+    for piece in pieces {
+        let from: usize = pending.len();
+        pending.extend_from_slice(piece);
+        if framing.end(&pending, Framing::resume(from)).is_none() {
+            continue;
+        }
+        let mut at = 0;
+        loop {
+            let mut builder = Builder::default();
+            match live.decode(&pending, &mut at, 9, &mut builder) {
+                Step::More => {}
+                Step::Starved => break,
+                Step::Foreign(whole) => blocks.push(pending[whole].to_vec()),
+            }
+            assert!(builder.is_empty());
+        }
+        pending.drain(..at);
+    }
+    (blocks, pending)
+}
+
+const ANY_PAIR: [&[u8]; 8] = [b"\r\n\r\n", b"\r\n\r", b"\r\n\n", b"\r\r\n", b"\n\r\n", b"\r\r", b"\n\r", b"\n\n"];
+const SAME_PAIR: [&[u8]; 3] = [b"\r\n\r\n", b"\n\n", b"\r\r"];
+
+#[test]
+fn blocks_end_at_pairs_as_clients_find_them() {
+    // Every text of up to seven of these, whole and cut at every place.
+    for length in 1..8u32 {
+        for number in 0..3usize.pow(length) {
+            let text: Vec<u8> = (0..length).map(|at| b"\r\nx"[number / 3usize.pow(at) % 3]).collect();
+            for cut in 0..text.len() {
+                let pieces = [&text[..cut], &text[cut..]];
+                for (framing, known) in [(Framing::AnyPair, &ANY_PAIR[..]), (Framing::SamePair, &SAME_PAIR[..])] {
+                    let (blocks, rest) = slowly(&pieces, known);
+                    let (found, left) = pairs(&pieces, framing);
+                    assert_eq!(left, rest, "{text:?} {cut} {framing:?}");
+                    let told = |blocks: &[Vec<u8>]| -> Vec<Vec<u8>> {
+                        blocks.iter().filter(|block| block.contains(&b'x')).cloned().collect()
+                    };
+                    assert_eq!(told(&found), told(&blocks), "{text:?} {cut} {framing:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_nothing_is_told_behind_what_is_foreign() {
+    let found = |text: &[u8]| pairs(&[text], Framing::SamePair).0;
+    assert_eq!(found(b": c\n\nx\n\n"), [b"x"]);
+    assert_eq!(found(b"x\n\n: c\n\n"), [&b"x"[..], b": c"]);
+    assert_eq!(found(b"x\n\n\n"), [&b"x"[..], b""]);
+    assert_eq!(found(b"x\n\n\n\n"), [&b"x"[..], b"", b""]);
+    assert_eq!(found(b"x\r\n\r\n"), [b"x"]);
+    assert_eq!(pairs(&[b"x\n\n", b"\n: c\n\n"], Framing::SamePair).0, [b"x"]);
+}
+
+#[test]
+fn depth_is_that_of_brackets_outside_of_texts() {
+    use chunkwire::live::framing::is_deep;
+    let nested = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
+    assert!(!is_deep(&nested(64)));
+    assert!(is_deep(&nested(65)));
+    assert!(!is_deep(&b"[]".repeat(100)));
+    assert!(!is_deep(&[b"\"", &b"[".repeat(100)[..], b"\\\"[\""].concat()));
 }

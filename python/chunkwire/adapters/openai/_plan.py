@@ -61,15 +61,17 @@ class _Models:
         fields = [
             (
                 name,
+                name,
                 field.is_required(),
                 self._constructed(field.annotation, field),
                 self._checked(field.annotation, field),
+                None,
             )
             for name, field in cls.model_fields.items()
         ]
         defaults = {name: _default(field) for name, field in cls.model_fields.items()}
         slots = [inspect.getattr_static(cls, name) for name in _SLOTS]
-        self.planned[number] = (cls, slots, defaults, fields)
+        self.planned[number] = (cls, slots, defaults, True, fields)
         return number
 
     def _check(self, cls: type[pydantic.BaseModel]) -> None:
