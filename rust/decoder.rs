@@ -57,6 +57,8 @@ pub struct Stats {
     pub comment_bytes: u64,
     pub skipped_bytes: u64,
     pub damaged_bytes: u64,
+    pub wrapping_bytes: u64,
+    pub exchanges: u64,
     pub damages: Vec<Damage>,
 }
 
@@ -71,6 +73,12 @@ impl Stats {
         if self.damages.len() < KEPT_DAMAGES {
             self.damages.push(damage.clone());
         }
+    }
+
+    /// What is none of the bytes that were counted is counted as wrapping.
+    pub fn count_wrapping(&mut self) {
+        let bodies = self.chunk_bytes + self.done_bytes + self.error_bytes + self.comment_bytes;
+        self.wrapping_bytes = self.bytes.saturating_sub(bodies + self.skipped_bytes + self.damaged_bytes);
     }
 
     /// Adds the counts of the part of a source behind this one; `global` gives the place in the source for one in the
@@ -90,6 +98,8 @@ impl Stats {
         self.comment_bytes += part.comment_bytes;
         self.skipped_bytes += part.skipped_bytes;
         self.damaged_bytes += part.damaged_bytes;
+        self.wrapping_bytes += part.wrapping_bytes;
+        self.exchanges += part.exchanges;
         let room = KEPT_DAMAGES.saturating_sub(self.damages.len());
         let damages = part.damages.into_iter().take(room);
         self.damages.extend(damages.map(|damage| Damage { place: global(damage.place), ..damage }));
@@ -153,6 +163,17 @@ pub enum Body<'a> {
     Text(&'a str),
 }
 
+/// One request with its response, in a log that holds such.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// Its number, from 0.
+    pub number: u64,
+    /// Where it begins in the log.
+    pub offset: u64,
+    /// What it has of the members that are to be kept, as sent.
+    pub kept: &'a [Option<Vec<u8>>],
+}
+
 /// Who takes what the decoder finds, in the order of the source.
 pub trait Sink {
     /// Where the decoder appends the nodes of the next event. What a sink does not keep it clears.
@@ -167,12 +188,28 @@ pub trait Sink {
         let Shaped { place, text, at, .. } = shaped;
         self.chunk(Found { place, text, at, raw: None, first_node });
     }
+    /// A finished completion, where that is no chunk: a stream of its own.
+    fn completion(&mut self, found: Found<'_>) {
+        self.chunk(found);
+    }
+    /// What follows is of this exchange alone.
+    fn begin_exchange(&mut self, _: Exchange<'_>) {}
+    /// The exchange has ended, and all of its streams.
+    fn end_exchange(&mut self) {}
     /// `[DONE]`.
     fn done(&mut self, place: Place);
     /// An error that the server sent; the decoder has counted it.
     fn server_error(&mut self, place: Place, body: Body<'_>);
     /// Damage; the decoder has counted it.
     fn damage(&mut self, damage: &Damage);
+    /// Damage to what is around the events of an exchange: it harms a stream only if one is open, or if there is none.
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.damage(damage);
+    }
+    /// Damage outside all exchanges, in a log that is made of such: no stream has to do with it.
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.damage(damage);
+    }
     /// Is it time to stop and empty the sink?
     fn is_full(&self) -> bool {
         false
@@ -204,6 +241,10 @@ pub struct Decoder {
     missed: u64,
     /// How many chunks matched a shape.
     matched: u64,
+    /// The event is a text that stood alone: it may be a finished completion.
+    is_document: bool,
+    /// Where the source begins.
+    start: u64,
 }
 
 impl Decoder {
@@ -220,6 +261,8 @@ impl Decoder {
             course: Course::default(),
             missed: u64::MAX,
             matched: 0,
+            is_document: false,
+            start: 0,
         }
     }
 
@@ -369,11 +412,109 @@ impl Decoder {
 
     /// The end of the source.
     pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        self.finish_with(None, sink);
+    }
+
+    /// The same; if nothing is an event, more is known of that.
+    pub fn finish_with<S: Sink>(&mut self, more: Option<String>, sink: &mut S) {
         self.finish_events(sink);
         if let Some(first) = self.framer.foreign() {
-            let damage = not_a_stream(first);
+            let mut damage = not_a_stream(first);
+            damage.place.offset = self.start;
+            damage.place.event = self.framer.events();
+            if let Some(more) = more {
+                damage.reason = format!("{}; {more}", damage.reason);
+            }
             self.stats.add(&damage);
             sink.damage(&damage);
+        }
+    }
+
+    /// Begins another source behind the end of one, with the shapes that were learned. Its places and counts go on.
+    pub fn restart(&mut self) {
+        self.framer.restart();
+        self.start = self.framer.consumed();
+        self.last = Outcome::KeepAlive;
+    }
+
+    /// Decodes the JSON document `wide[..length]`, which stands alone, as the event that comes next. `at` says where it
+    /// lies in the input, if it does.
+    pub fn document<S: Sink>(
+        &mut self,
+        wide: &[u8],
+        length: usize,
+        at: Option<usize>,
+        place: Place,
+        at_end: bool,
+        sink: &mut S,
+    ) {
+        let place = Place { event: self.framer.events(), ..place };
+        self.framer.pass_text(length);
+        if length > self.options.max_event_bytes {
+            let reason = format!("the event is larger than {} bytes", self.options.max_event_bytes);
+            self.damage(Kind::EventTooLarge, place, None, reason, sink);
+            self.count(Outcome::Damage, length as u64);
+            return;
+        }
+        let frame =
+            Frame { kind: FrameKind::Event, place, data: Data::Framer, bytes: length as u64, invalid_field: false };
+        self.is_document = true;
+        let outcome = self.data(&frame, wide, length, at, at_end, sink);
+        self.is_document = false;
+        self.count(outcome, frame.bytes);
+    }
+
+    /// Bytes consumed so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.framer.consumed()
+    }
+
+    /// Events found so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.framer.events()
+    }
+
+    /// Takes the JSON document that begins at `start` if it matches a shape, and gives the place behind it. `ends` says of
+    /// the place behind a document whether it is one, and where what follows begins.
+    #[inline]
+    pub fn match_document<S: Sink>(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        at: Option<usize>,
+        place: Place,
+        ends: impl Fn(usize) -> Option<usize>,
+        sink: &mut S,
+    ) -> Option<usize> {
+        let shapes = self.shapes.as_deref_mut()?;
+        let last = start.saturating_add(self.options.max_event_bytes);
+        let Some(matched) = shapes.find(input, start, |end| if end > last { None } else { ends(end) }) else {
+            self.missed = place.offset;
+            return None;
+        };
+        let (template, spans) = (shapes.template(matched), shapes.spans());
+        let length = matched.end - start;
+        let place = Place { event: self.framer.events(), ..place };
+        self.framer.pass_text(length);
+        self.stats.chunks += 1;
+        self.stats.chunk_bytes += length as u64;
+        self.matched += 1;
+        sink.shaped(Shaped { place, text: &input[start..matched.end], at, template, spans });
+        Some(matched.behind)
+    }
+
+    /// How many damages are kept so far.
+    #[must_use]
+    pub fn kept_damages(&self) -> usize {
+        self.stats.damages.len()
+    }
+
+    /// Gives other places to the damages behind the first so many.
+    pub fn move_damages(&mut self, from: usize, mut global: impl FnMut(Place) -> Place) {
+        for damage in self.stats.damages.iter_mut().skip(from) {
+            damage.place = global(damage.place);
         }
     }
 
@@ -471,7 +612,9 @@ impl Decoder {
         match chunk::parse(wide, length, self.options.max_int_digits, nodes) {
             Ok(keys) => {
                 let text = &wide[..length];
-                if keys & (1 << Key::Choices as u8) != 0 && self.options.shapes {
+                let learns = keys & (1 << Key::Choices as u8) != 0 && self.options.shapes;
+                // A shape would not tell a completion from a chunk.
+                if learns && !(self.is_document && is_completion(Doc::new(text, &nodes[first_node..]).root())) {
                     let new = || Box::new(Shapes::new(self.options.max_int_digits));
                     self.shapes.get_or_insert_with(new).learn(text, &nodes[first_node..]);
                 }
@@ -540,6 +683,10 @@ impl Decoder {
                 && names_a_chunk(Doc::new(found.text, &sink.nodes()[found.first_node..]).root()));
         if is_chunk {
             self.stats.chunks += 1;
+            if self.is_document && is_completion(Doc::new(found.text, &sink.nodes()[found.first_node..]).root()) {
+                sink.completion(found);
+                return Outcome::Chunk;
+            }
             sink.chunk(found);
             return Outcome::Chunk;
         }
@@ -603,8 +750,27 @@ fn strip(text: &str) -> &str {
 }
 
 /// Is `object` a string that ends in "chunk"?
-fn names_a_chunk(root: Value<'_>) -> bool {
+pub(crate) fn names_a_chunk(root: Value<'_>) -> bool {
     root.get(Key::Object).is_some_and(|object| object.kind() == Type::String && object.bytes().ends_with(b"chunk"))
+}
+
+/// Is it a finished completion, not a chunk of one? (Some servers call their chunks chat.completion, too, and some send
+/// a message beside a delta.)
+pub(crate) fn is_completion(root: Value<'_>) -> bool {
+    let Some(choices) = root.get(Key::Choices).filter(|choices| choices.kind() == Type::Array && choices.is_truthy())
+    else {
+        return false;
+    };
+    let mut has_message = root
+        .get(Key::Object)
+        .is_some_and(|object| object.kind() == Type::String && *object.bytes() == *b"chat.completion");
+    for choice in choices.items().filter(|choice| choice.kind() == Type::Object) {
+        if choice.get(Key::Delta).is_some() {
+            return false;
+        }
+        has_message |= choice.get_named(b"message").is_some_and(|message| message.kind() == Type::Object);
+    }
+    has_message
 }
 
 /// Up to five keys in the order of their first appearance, for a message.

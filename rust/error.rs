@@ -26,6 +26,8 @@ pub enum Kind {
     ServerError,
     /// A packed source unpacks to more than is allowed.
     SourceTooLarge,
+    /// What stands there is of another format than the log.
+    WrongFormat,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::WrongType => "wrong_type",
             Self::ServerError => "server_error",
             Self::SourceTooLarge => "source_too_large",
+            Self::WrongFormat => "wrong_format",
         }
     }
 

@@ -37,6 +37,7 @@ pub mod decoder;
 pub mod error;
 pub mod event;
 pub mod live;
+pub mod log;
 pub mod message;
 pub mod numbers;
 pub mod record;

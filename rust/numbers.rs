@@ -1,7 +1,7 @@
 //! The number room: what the decoder finds in, a batch of it and the number of the stream of each chunk out.
 
 use crate::chunk::{Doc, Node};
-use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 use crate::record::Builder;
 use crate::stream::{Likeness, Tracker};
@@ -141,6 +141,32 @@ impl Sink for Numbered<'_> {
         self.builder.shaped(shaped);
     }
 
+    fn completion(&mut self, found: Found<'_>) {
+        let doc = Doc::new(found.text, &self.builder.nodes()[found.first_node..]);
+        self.numbers.tracker.take_completion(doc, found.place);
+        self.marks.push(Mark { stream: self.numbers.tracker.number() as i64, alike: 0 });
+        self.numbers.count();
+        self.builder.chunk(found);
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
+        self.numbers.tracker.begin_exchange(exchange);
+    }
+
+    fn end_exchange(&mut self) {
+        self.numbers.tracker.end_exchange();
+        self.numbers.count();
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.numbers.tracker.outer_damage(damage);
+        self.keep_damage(damage);
+    }
+
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.keep_damage(damage);
+    }
+
     #[inline]
     fn is_full(&self) -> bool {
         self.builder.is_full()
@@ -160,6 +186,12 @@ impl Sink for Numbered<'_> {
 
     fn damage(&mut self, damage: &Damage) {
         self.numbers.tracker.damage(damage);
+        self.keep_damage(damage);
+    }
+}
+
+impl Numbered<'_> {
+    fn keep_damage(&mut self, damage: &Damage) {
         self.builder.damage(damage);
         self.marks.resize(self.builder.len(), Mark::NONE);
         self.numbers.count();

@@ -5,6 +5,7 @@
 //! it, is said at [`Tracker::row_of`].
 
 mod early;
+mod exchange;
 mod forget;
 mod measured;
 mod numbered;
@@ -15,10 +16,10 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 pub use measured::Measured;
-pub use row::{Row, Status};
+pub use row::{Kept, Row, Status};
 
 use crate::chunk::{Doc, Key, Node, Type, Value};
-use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
 use crate::reported::{Times, cost_beside_usage};
 use crate::written::Written;
@@ -187,13 +188,22 @@ pub struct Tracker {
     numbers_only: bool,
     /// Rows that may have become final, where that is asked for.
     news: Option<Vec<usize>>,
+    /// How many rows began in the source, or in the exchange.
+    rows_here: usize,
+    /// What is kept of the exchange.
+    kept: Option<Kept>,
+    /// Where the exchange begins.
+    here: u64,
+    /// The source is made of exchanges.
+    has_exchanges: bool,
 }
 
 impl Tracker {
     /// Ends all streams.
     #[must_use]
     pub fn finish(mut self) -> Streams {
-        if self.rows.is_empty()
+        if self.rows_here == 0
+            && !self.has_exchanges
             && let Some(offset) = self.first_loss
         {
             let mut row = Row::new(offset, 0);
@@ -235,7 +245,9 @@ impl Tracker {
             self.close_silent_rows();
         }
         let row = self.rows.len();
-        self.rows.push(Row { number: self.begun, ..Row::new(offset, self.seq) });
+        let kept = self.kept.clone();
+        self.rows.push(Row { number: self.begun, kept, ..Row::new(offset, self.seq) });
+        self.rows_here += 1;
         self.begun += 1;
         self.open_rows.push(row);
         self.current = Some(row);
@@ -548,11 +560,36 @@ impl Sink for Tracker {
             if let Some(before) = self.ended.replace(row) {
                 self.tell(before);
             }
-        } else if self.rows.is_empty() {
+        } else if self.rows_here == 0 {
             let row = self.begin(place.offset);
             self.rows[row].done = true;
             self.close(row);
         }
+    }
+
+    fn completion(&mut self, found: Found<'_>) {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.take_completion(Doc::new(found.text, &nodes), found.place);
+        self.nodes = nodes;
+        self.nodes.clear();
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
+        self.enter(&exchange);
+    }
+
+    fn end_exchange(&mut self) {
+        self.leave();
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        if self.current.is_some() || self.rows_here == 0 {
+            self.damage(damage);
+        }
+    }
+
+    fn stray_damage(&mut self, _: &Damage) {
+        self.has_exchanges = true;
     }
 
     fn server_error(&mut self, place: Place, _: Body<'_>) {
@@ -574,7 +611,7 @@ impl Sink for Tracker {
         self.last = None;
         self.seq += 1;
         self.first_loss.get_or_insert(damage.place.offset);
-        if matches!(damage.kind, Kind::NotAChunk | Kind::NotAStream) {
+        if matches!(damage.kind, Kind::NotAChunk | Kind::NotAStream | Kind::WrongFormat) {
             return;
         }
         let row = self.current.unwrap_or_else(|| self.begin(damage.place.offset));

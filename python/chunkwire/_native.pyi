@@ -4,7 +4,7 @@ Users meet these classes as those of `chunkwire` (see `chunkwire._model`, where 
 """
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
@@ -29,6 +29,7 @@ __all__ = [
     "FunctionCall",
     "Logprobs",
     "Models",
+    "NeedsConversion",
     "PromptTokensDetails",
     "Relay",
     "Session",
@@ -46,6 +47,7 @@ __all__ = [
     "export_reader",
     "export_schema",
     "export_stream",
+    "recognise",
     "restore",
     "usage",
     "usage_many",
@@ -71,6 +73,10 @@ class Decoder:
         strict: bool = False,
         max_event_bytes: int = 67108864,
         source: str | None = None,
+        format: str = "sse",
+        field: str | None = None,
+        id_field: str | None = None,
+        time_field: str | None = None,
     ) -> Decoder: ...
     def feed(self, data: Buffer) -> Drain: ...
     def finish(self) -> Drain: ...
@@ -110,6 +116,10 @@ class Contents(Iterator[str]):
     def stats(self) -> Stats: ...
     @property
     def _paths(self) -> tuple[int, int]: ...
+
+class NeedsConversion(ValueError):
+    format: str
+    head: bytes
 
 @final
 class Blocks(Iterator[bytes]):
@@ -416,6 +426,10 @@ def chunks(
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> Chunks: ...
 def contents(
     source: _Source,
@@ -424,6 +438,10 @@ def contents(
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> Contents: ...
 def completions(
     source: _Source,
@@ -432,6 +450,10 @@ def completions(
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> Completions: ...
 def batches(
     source: _Source,
@@ -441,6 +463,10 @@ def batches(
     strict: bool = False,
     max_event_bytes: int = 67108864,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> Batches: ...
 def events(
     source: _Source,
@@ -457,6 +483,11 @@ def usage(
     name: str | None = None,
     threads: int = 1,
     measure: bool = False,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
+    keep: Sequence[str] = ...,
 ) -> tuple[dict[str, bytes | _Codes], Stats]: ...
 def usage_many(
     paths: list[str],
@@ -468,6 +499,13 @@ def usage_many(
     max_decompressed_bytes: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> list[tuple[Any, ...]]: ...
+def recognise(
+    head: bytes,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
+) -> tuple[str, str | None, str | None, str | None, str]: ...
 def export_schema(columns: _Columns) -> _Capsule: ...
 def export_array(columns: _Columns, rows: int, requested: _Capsule | None) -> tuple[_Capsule, _Capsule]: ...
 def export_stream(columns: _Columns, rows: int, requested: _Capsule | None) -> _Capsule: ...

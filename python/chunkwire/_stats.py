@@ -34,8 +34,9 @@ class Damage:
 class Stats:
     """Counts over everything that was read so far. Each byte is in exactly one of the ``*_bytes`` but ``bytes``.
 
-    ``bytes == chunk_bytes + done_bytes + error_bytes + comment_bytes + skipped_bytes + damaged_bytes`` once a
-    source has been read to its end; before that the bytes of the pending event are in ``bytes`` alone.
+    ``bytes == chunk_bytes + done_bytes + error_bytes + comment_bytes + skipped_bytes + damaged_bytes +
+    wrapping_bytes`` once a source has been read to its end; before that the bytes of the pending event are in ``bytes``
+    alone. Where streams stand in JSON, the bytes of chunks and the like are those of the bodies, without their escapes.
     """
 
     bytes: int = 0  #: bytes read
@@ -52,6 +53,8 @@ class Stats:
     comment_bytes: int = 0  #: comments, keep-alives, blank lines and blocks that carry no data
     skipped_bytes: int = 0  #: what the standard says to ignore: unknown fields, an unterminated end under ``strict``
     damaged_bytes: int = 0  #: events that were lost
+    wrapping_bytes: int = 0  #: the JSON around bodies, and what escapes took in them
+    exchanges: int = 0  #: requests with their responses; 0 in logs that are not made of such
     damages: list[Damage] = field(default_factory=list)  #: the first thousand, ``server_error`` among them
 
     def __add__(self, other: Stats) -> Stats:

@@ -16,3 +16,6 @@ pub use doc::{Doc, Items, MAX_NODES, Members, Node, Type, Value};
 pub(crate) use keys::KEY_COUNT;
 pub use keys::Key;
 pub use parse::{KeySet, MAX_DEPTH, parse};
+pub(crate) use scan::plain_run;
+pub(crate) use text::{escape, escape_length, push_code};
+pub(crate) use token::{Number, number};

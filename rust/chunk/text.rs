@@ -42,7 +42,7 @@ pub(crate) fn escape_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The code that the escape behind a backslash stands for, and how many bytes it takes.
-fn escape(bytes: &[u8]) -> (u32, usize) {
+pub(crate) fn escape(bytes: &[u8]) -> (u32, usize) {
     let code = match bytes[0] {
         b'n' => 0x0a,
         b't' => 0x09,
@@ -70,7 +70,8 @@ fn hex(digits: &[u8]) -> u32 {
     digits.iter().fold(0, |code, &digit| code << 4 | u32::from((digit & 0xf) + 9 * (digit >> 6)))
 }
 
-fn push_code(out: &mut Vec<u8>, code: u32) {
+/// Appends the UTF-8 of a code; of a lone surrogate the three bytes that it would have.
+pub(crate) fn push_code(out: &mut Vec<u8>, code: u32) {
     if let Some(character) = char::from_u32(code) {
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     } else {

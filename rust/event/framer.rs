@@ -102,6 +102,8 @@ pub struct Framer {
     /// The open block passed the limit: drop lines until a blank one. True with content on the open line.
     dropping: Option<bool>,
     known_fields: u64,
+    /// Those of earlier sources.
+    earlier_events: u64,
     first_unknown: Option<u8>,
 }
 
@@ -142,6 +144,7 @@ impl Framer {
             dispatched: false,
             dropping: None,
             known_fields: 0,
+            earlier_events: 0,
             first_unknown: None,
         }
     }
@@ -240,6 +243,39 @@ impl Framer {
             self.known_fields += events;
             self.class = Class::Event;
         }
+    }
+
+    /// Takes note of an event that came without a frame, between blocks: of a text that is its data, of so many bytes.
+    pub fn pass_text(&mut self, bytes: usize) {
+        self.offset += bytes as u64;
+        self.events += 1;
+        self.known_fields += 1;
+        self.class = Class::Event;
+    }
+
+    /// Begins another source behind the end of one. Its places and counts go on.
+    pub fn restart(&mut self) {
+        self.mark = Some(0);
+        self.after_cr = false;
+        self.class = Class::Comment;
+        self.late_bytes = 0;
+        self.partial.clear();
+        self.block = Block::default();
+        self.data.clear();
+        self.event_type.clear();
+        self.last_id.clear();
+        self.dispatched = false;
+        self.dropping = None;
+        self.known_fields = 0;
+        self.earlier_events = self.events;
+        self.first_unknown = None;
+    }
+
+    /// Where the open block's first known field begins, or else the open line.
+    #[must_use]
+    pub fn open_place(&self) -> Option<u64> {
+        let line = (!self.partial.is_empty()).then(|| self.offset - self.partial.len() as u64);
+        self.block.start.map(|(offset, _)| offset).or(line)
     }
 
     /// The way of nearly every event: between blocks, a `data:` line with a blank line behind it, both ended by LF.
@@ -372,7 +408,7 @@ impl Framer {
     /// Has an event or a known field been seen?
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.known_fields > 0 || self.events > 0
+        self.known_fields > 0 || self.events > self.earlier_events
     }
 
     fn forget_event(&mut self) {

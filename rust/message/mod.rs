@@ -18,7 +18,7 @@ mod trail;
 use std::collections::VecDeque;
 
 use crate::chunk::{Doc, Node};
-use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 use crate::stream::{Status, Tracker};
 
@@ -186,6 +186,14 @@ impl Completions {
         })
     }
 
+    /// Gives out a damage, if that is wanted, behind what it made final.
+    fn tell(&mut self, damage: &Damage) {
+        self.look();
+        if self.keeps_errors && damage.kind.is_loss() {
+            self.ready.push_back(Ready::Damage(Box::new(damage.clone())));
+        }
+    }
+
     /// Gives out what the last event made final.
     #[inline]
     fn look(&mut self) {
@@ -253,12 +261,39 @@ impl Sink for Completions {
         }
     }
 
+    fn completion(&mut self, found: Found<'_>) {
+        let nodes = std::mem::take(&mut self.nodes);
+        let doc = Doc::new(found.text, &nodes);
+        self.tracker.take_completion(doc, found.place);
+        self.fold(doc, None);
+        self.nodes = nodes;
+        self.nodes.clear();
+        self.nodes.shrink_to(USUAL_NODES);
+        self.look();
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
+        self.tracker.begin_exchange(exchange);
+    }
+
+    fn end_exchange(&mut self) {
+        self.tracker.end_exchange();
+        self.look();
+    }
+
     fn damage(&mut self, damage: &Damage) {
         self.tracker.damage(damage);
-        self.look();
-        if self.keeps_errors && damage.kind.is_loss() {
-            self.ready.push_back(Ready::Damage(Box::new(damage.clone())));
-        }
+        self.tell(damage);
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.tracker.outer_damage(damage);
+        self.tell(damage);
+    }
+
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.tracker.stray_damage(damage);
+        self.tell(damage);
     }
 
     #[inline]

@@ -8,10 +8,12 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use super::block::{Block, Feed, Next};
 use super::convert::{text, to_python};
 use super::errors::{self, borrow};
+use super::logs;
 use super::pipeline::Settings;
 use crate::chunk::{self, Doc};
-use crate::decoder::{Decoder, KEPT_DAMAGES};
+use crate::decoder::KEPT_DAMAGES;
 use crate::error::Damage;
+use crate::log::Log;
 use crate::message::{self, Choice, Completion, ErrorBody, Folded, Object, Ready};
 
 /// Events between two looks at Python's signals.
@@ -25,7 +27,7 @@ const DETACH_BYTES: usize = 16 << 10;
 pub struct Completions {
     feed: Option<Feed>,
     settings: Settings,
-    decoder: Decoder,
+    decoder: Log,
     sink: message::Completions,
     block: Option<Block>,
     at: usize,
@@ -89,6 +91,7 @@ impl Completions {
             let (decoder, sink, at) = (&mut self.decoder, &mut self.sink, &mut self.at);
             let mut work = || decoder.decode(input, at, EVENTS_AT_ONCE, sink);
             let more = if input.len() >= DETACH_BYTES { py.detach(work) } else { work() };
+            logs::check(py, &self.decoder)?;
             self.keep_wrong();
             if more {
                 self.block = Some(block);
@@ -106,12 +109,12 @@ impl Completions {
                 self.at = 0;
                 self.block = Some(block);
             }
-            Next::End => self.finish(py),
+            Next::End => self.finish(py)?,
             Next::Damaged(broken) => {
                 let damage = Damage::of_compression(self.decoder.stats().bytes, &broken);
                 self.decoder.add_damage(&damage);
                 let error = errors::decode_error(py, &damage, self.settings.source.as_ref())?;
-                self.finish(py);
+                self.finish(py)?;
                 if self.settings.raise {
                     return Err(error);
                 }
@@ -120,12 +123,13 @@ impl Completions {
         Ok(true)
     }
 
-    fn finish(&mut self, py: Python<'_>) {
+    fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         self.feed = None;
         py.detach(|| {
             self.decoder.finish(&mut self.sink);
             self.sink.finish();
         });
+        logs::check(py, &self.decoder)?;
         self.keep_wrong();
         for damage in &self.wrong {
             self.decoder.add_damage(damage);
@@ -136,6 +140,7 @@ impl Completions {
             }
         }
         self.wrong.clear();
+        Ok(())
     }
 
     /// Keeps as many as are ever told, and counts the others.
@@ -217,18 +222,26 @@ fn raw_to_python<'py>(py: Python<'py>, raw: &[u8]) -> PyResult<Bound<'py, PyAny>
 
 /// The streams of a source, folded into whole messages: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, on_error="skip", strict=false, max_event_bytes=67_108_864, name=None))]
+#[pyo3(signature = (
+    source, *, on_error="skip", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
+))]
+#[expect(clippy::too_many_arguments)] // they are those of Python
 pub fn completions(
     source: &Bound<'_, PyAny>,
     on_error: &str,
     strict: bool,
     max_event_bytes: usize,
     name: Option<Py<PyAny>>,
+    format: &str,
+    field: Option<&str>,
+    id_field: Option<&str>,
+    time_field: Option<&str>,
 ) -> PyResult<Completions> {
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    let wanted = logs::wanted(format, field, id_field, time_field, &[])?;
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
     Ok(Completions {
         feed: Some(Feed::new(source)?),
-        decoder: Decoder::new(settings.options),
+        decoder: Log::new(settings.options, settings.wanted.clone()),
         sink: message::Completions::new(settings.raise),
         settings,
         block: None,

@@ -102,6 +102,8 @@ pub fn counts(stats: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
         ("comment_bytes", stats.comment_bytes),
         ("skipped_bytes", stats.skipped_bytes),
         ("damaged_bytes", stats.damaged_bytes),
+        ("wrapping_bytes", stats.wrapping_bytes),
+        ("exchanges", stats.exchanges),
     ]
     .into_iter()
 }

@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyString};
 use super::block::{Block, Feed, Next};
 use super::errors::{borrow, compressed_damage};
 use super::events::Events;
+use super::logs::wanted;
 use super::pipeline::{Pipeline, Settings, SharedBatch};
 use super::spares;
 use super::tokens::token;
@@ -77,12 +78,12 @@ impl Reader {
                 Ok(Next::Block(block)) => self.pipeline.push(block),
                 Ok(Next::End) => {
                     self.feed = None;
-                    self.pipeline.finish(py);
+                    self.pipeline.finish(py)?;
                 }
                 Ok(Next::Damaged(broken)) => {
                     self.feed = None;
                     let error = self.pipeline.compressed_damage(py, &broken)?;
-                    self.pipeline.finish(py);
+                    self.pipeline.finish(py)?;
                     if let Some(error) = error {
                         return Err(error);
                     }
@@ -163,29 +164,45 @@ fn content<'py>(
 
 /// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
+#[pyo3(signature = (
+    source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
+))]
+#[expect(clippy::too_many_arguments)] // they are those of Python
 pub fn chunks(
     source: &Bound<'_, PyAny>,
     on_error: &str,
     strict: bool,
     max_event_bytes: usize,
     name: Option<Py<PyAny>>,
+    format: &str,
+    field: Option<&str>,
+    id_field: Option<&str>,
+    time_field: Option<&str>,
 ) -> PyResult<Chunks> {
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    let wanted = wanted(format, field, id_field, time_field, &[])?;
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
     Ok(Chunks(Reader::new(source, settings)?.live()))
 }
 
 /// The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None))]
+#[pyo3(signature = (
+    source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
+))]
+#[expect(clippy::too_many_arguments)] // they are those of Python
 pub fn contents(
     source: &Bound<'_, PyAny>,
     on_error: &str,
     strict: bool,
     max_event_bytes: usize,
     name: Option<Py<PyAny>>,
+    format: &str,
+    field: Option<&str>,
+    id_field: Option<&str>,
+    time_field: Option<&str>,
 ) -> PyResult<Contents> {
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?;
+    let wanted = wanted(format, field, id_field, time_field, &[])?;
+    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
     Ok(Contents(Reader::new(source, settings)?.live()))
 }
 
@@ -258,15 +275,24 @@ pub struct Decoder {
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (*, on_error="raise", strict=false, max_event_bytes=67_108_864, source=None))]
+    #[pyo3(signature = (
+        *, on_error="raise", strict=false, max_event_bytes=67_108_864, source=None, format="sse", field=None,
+        id_field=None, time_field=None,
+    ))]
+    #[expect(clippy::too_many_arguments)] // they are those of Python
     fn new(
         py: Python<'_>,
         on_error: &str,
         strict: bool,
         max_event_bytes: usize,
         source: Option<Py<PyAny>>,
+        format: &str,
+        field: Option<&str>,
+        id_field: Option<&str>,
+        time_field: Option<&str>,
     ) -> PyResult<Self> {
-        let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?;
+        let wanted = wanted(format, field, id_field, time_field, &[])?;
+        let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?.of_log(wanted);
         let mut pipeline = Pipeline::new(settings);
         pipeline.lend();
         Ok(Self { pipeline: Py::new(py, Drain { pipeline, ending: false })? })
@@ -332,7 +358,7 @@ impl Drain {
             if !drain.ending || drain.pipeline.is_finished() {
                 return Ok(None);
             }
-            drain.pipeline.finish(py);
+            drain.pipeline.finish(py)?;
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what live
-//! streams use in turn; `iterators` are what users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands
+//! streams use in turn; `logs` says how a source holds streams; `iterators` are what users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands
 //! columns to other libraries, `completions` gives whole messages; `live` decodes for clients that have a parser of their
 //! own, whose objects `models` makes as `instance`s of their classes, each like the last one `kept`, and `clients` gives
 //! events as instances of `bare` classes; `convert` and `errors` turn values and damage into Python's own.
@@ -22,6 +22,7 @@ mod kept;
 mod lent;
 mod live;
 mod lock;
+mod logs;
 mod models;
 mod pipeline;
 mod plan;
@@ -49,6 +50,8 @@ mod _native {
     use super::iterators::{Blocks, Chunks, Contents, Decoder, Drain, blocks, chunks, contents, events};
     #[pymodule_export]
     use super::live::{Relay, Session};
+    #[pymodule_export]
+    use super::logs::{NeedsConversion, recognise};
     #[pymodule_export]
     use super::plan::Models;
     #[pymodule_export]

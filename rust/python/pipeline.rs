@@ -14,9 +14,11 @@ use super::convert::{text, to_python};
 use super::errors;
 use super::lent::{self, Filling, Sort};
 use super::lock::{AttachedLock, Taken};
+use super::logs;
 use super::spares::Spares;
 use crate::decoder::{self, MAX_EVENT_BYTES};
 use crate::error::{Broken, Damage};
+use crate::log::{Log, Wanted};
 use crate::numbers::{Mark, Numbered, Numbers};
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 use crate::source::Buffer;
@@ -91,6 +93,8 @@ pub struct Settings {
     pub raise: bool,
     /// The decoder's options.
     pub options: decoder::Options,
+    /// What is known of the source's format.
+    pub wanted: Wanted,
     /// What the source is called.
     pub source: Option<Py<PyAny>>,
 }
@@ -120,8 +124,14 @@ impl Settings {
         Ok(Self {
             raise,
             options: decoder::Options { strict, max_event_bytes, max_int_digits, shapes: shapes_are_on() },
+            wanted: Wanted::sse(),
             source,
         })
+    }
+
+    /// The same for a source in this format: see `logs`.
+    pub fn of_log(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
     }
 }
 
@@ -141,7 +151,7 @@ const _: () = assert!(MAX_EVENT_BYTES == 67_108_864, "the signatures in `iterato
 
 /// The state of an iteration.
 pub struct Pipeline {
-    decoder: decoder::Decoder,
+    decoder: Log,
     raise: bool,
     /// What the source is called.
     pub source: Option<Py<PyAny>>,
@@ -166,7 +176,7 @@ impl Pipeline {
     /// At the start of a source.
     pub fn new(settings: Settings) -> Self {
         Self {
-            decoder: decoder::Decoder::new(settings.options),
+            decoder: Log::new(settings.options, settings.wanted),
             raise: settings.raise,
             source: settings.source,
             waiting: VecDeque::new(),
@@ -226,23 +236,24 @@ impl Pipeline {
                     continue;
                 }
             }
-            if !self.refill(py) {
+            if !self.refill(py)? {
                 return Ok(None);
             }
         }
     }
 
     /// Decodes the next batch of what waits; false if nothing waits.
-    fn refill(&mut self, py: Python<'_>) -> bool {
+    fn refill(&mut self, py: Python<'_>) -> PyResult<bool> {
         let Some(block) = self.waiting.front().cloned() else {
             if self.lends && (self.batch.is_some() || self.spent.is_some()) {
                 self.rest(py);
             }
-            return false;
+            return Ok(false);
         };
         if self.lends && lent::is_small(&block) {
             self.refill_small(py, block);
-            return true;
+            logs::check(py, &self.decoder)?;
+            return Ok(true);
         }
         let mut marks = Vec::new();
         let mut builder = match self.spent.take().and_then(Arc::into_inner) {
@@ -277,8 +288,9 @@ impl Pipeline {
             self.waiting.pop_front();
             self.at = 0;
         }
+        logs::check(py, &self.decoder)?;
         self.give(py, builder, marks, block);
-        true
+        Ok(true)
     }
 
     /// The same of a small block of a live stream.
@@ -362,9 +374,9 @@ impl Pipeline {
     }
 
     /// Tells the end of the source; call `next` until it gives None before.
-    pub fn finish(&mut self, py: Python<'_>) {
+    pub fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         if std::mem::replace(&mut self.finished, true) {
-            return;
+            return Ok(());
         }
         let (mut builder, mut marks) = (Builder::default(), Vec::new());
         self.borrow_shapes(py);
@@ -376,7 +388,9 @@ impl Pipeline {
             }
         }
         self.return_shapes(py);
+        logs::check(py, &self.decoder)?;
         self.give(py, builder, marks, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
+        Ok(())
     }
 
     /// Counts a compressed source that breaks off, and gives the error to raise.

@@ -9,9 +9,11 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use super::block::{Block, Feed, Next, os_error};
 use super::convert::{array, coded};
 use super::errors;
+use super::logs;
 use super::pipeline::Settings;
-use crate::decoder::{Decoder, Sink, Stats};
+use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
+use crate::log::{self, Format, Log};
 use crate::scan::{Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::Blocks;
 use crate::stream::{Measured, Streams, Tracker};
@@ -26,7 +28,11 @@ const SMALL_FILE: u64 = 4 << 20;
 /// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects. A file is read by
 /// so many threads, if it is large. If asked for, `measure` adds how much text each stream has.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1, measure=false))]
+#[pyo3(signature = (
+    source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1, measure=false, format="auto", field=None,
+    id_field=None, time_field=None, keep=vec![],
+))]
+#[expect(clippy::too_many_arguments)] // they are those of Python
 pub fn usage<'py>(
     source: &Bound<'py, PyAny>,
     strict: bool,
@@ -34,13 +40,20 @@ pub fn usage<'py>(
     name: Option<Py<PyAny>>,
     threads: usize,
     measure: bool,
+    format: &str,
+    field: Option<&str>,
+    id_field: Option<&str>,
+    time_field: Option<&str>,
+    keep: Vec<String>,
 ) -> PyResult<Table<'py>> {
     let py = source.py();
-    let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?;
+    let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
+    let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?.of_log(wanted);
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
     if let Feed::File(blocks) = feed {
-        if threads < 2 || blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0) {
+        let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0);
+        if threads < 2 || is_small || !is_split(py, source, &settings)? {
             feed = Feed::File(blocks);
         } else if let Some(result) =
             by_threads(py, blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
@@ -50,7 +63,7 @@ pub fn usage<'py>(
             feed = Feed::new(source)?;
         }
     }
-    let mut decoder = Decoder::new(settings.options);
+    let mut decoder = Log::new(settings.options, settings.wanted.clone());
     let tracker = if measure {
         let mut measured = Measured::default();
         read(py, feed, &mut decoder, &mut measured)?;
@@ -153,7 +166,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const EVERY: Duration = Duration::from_millis(100);
 
 /// Decodes all that the source has into the sink.
-fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl Sink + Send)) -> PyResult<()> {
+fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Log, sink: &mut (impl Sink + Send)) -> PyResult<()> {
     loop {
         match feed.next(py)? {
             Next::Block(block) => {
@@ -161,6 +174,7 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl 
                 while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, sink)) {
                     py.check_signals()?;
                 }
+                logs::check(py, decoder)?;
                 py.check_signals()?;
                 if let Block::Owned(memory) = block {
                     feed.give_back(memory);
@@ -174,7 +188,16 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Decoder, sink: &mut (impl 
         }
     }
     py.detach(|| decoder.finish(sink));
-    Ok(())
+    logs::check(py, decoder)
+}
+
+/// Can several threads read this file?
+fn is_split(py: Python<'_>, source: &Bound<'_, PyAny>, settings: &Settings) -> PyResult<bool> {
+    let Feed::File(mut blocks) = Feed::new(source)? else { return Ok(false) };
+    // (What is wrong with the file is said when it is read.)
+    let head = py.detach(|| blocks.next_block().ok().flatten());
+    let layout = log::recognise(head.as_deref().unwrap_or_default(), &settings.wanted.request);
+    Ok(layout.format == Format::Sse && !layout.is_strange)
 }
 
 /// `CHUNKWIRE_TEST_SPLIT_BYTES` sets how many bytes a part has that a thread takes: for tests, whose logs are small.

@@ -4,7 +4,7 @@
 //! is small, and taking it costs next to nothing beside the decoding that another thread did.
 
 use crate::chunk::{Doc, Node};
-use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 use crate::record::{Batch, Builder, Item};
 use crate::stream::{Likeness, Tracker};
@@ -18,10 +18,22 @@ enum Entry {
         more: u64,
         /// How much text all of them carry.
         written: Written,
+        is_completion: bool,
     },
     Done(Place),
     ServerError(Place),
-    Damage(Damage),
+    Damage(Reach, Damage),
+    /// The beginning of an exchange in the part.
+    Begin(u64, Vec<Option<Vec<u8>>>),
+    End,
+}
+
+/// To what a damage was done.
+#[derive(Clone, Copy)]
+enum Reach {
+    Event,
+    Outer,
+    Stray,
 }
 
 /// A sink that keeps what matters to streams.
@@ -47,8 +59,13 @@ impl Digest {
     }
 
     fn push_chunk(&mut self, place: Place, written: Written) {
-        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, written });
+        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, written, is_completion: false });
         self.items += 1;
+    }
+
+    fn push_damage(&mut self, reach: Reach, damage: &Damage) {
+        self.last = None;
+        self.entries.push(Entry::Damage(reach, damage.clone()));
     }
 
     pub fn build<B: AsRef<[u8]>>(self, block: B) -> Digested<B> {
@@ -103,9 +120,33 @@ impl Sink for Digest {
         self.entries.push(Entry::ServerError(place));
     }
 
-    fn damage(&mut self, damage: &Damage) {
+    fn completion(&mut self, found: Found<'_>) {
+        self.chunk(found);
+        if let Some(Entry::Chunk { is_completion, .. }) = self.entries.last_mut() {
+            *is_completion = true;
+        }
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
         self.last = None;
-        self.entries.push(Entry::Damage(damage.clone()));
+        self.entries.push(Entry::Begin(exchange.offset, exchange.kept.to_vec()));
+    }
+
+    fn end_exchange(&mut self) {
+        self.last = None;
+        self.entries.push(Entry::End);
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.push_damage(Reach::Event, damage);
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.push_damage(Reach::Outer, damage);
+    }
+
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.push_damage(Reach::Stray, damage);
     }
 }
 
@@ -115,17 +156,31 @@ impl<B: AsRef<[u8]>> Digested<B> {
     pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> (B, Builder) {
         for entry in &self.entries {
             match entry {
-                Entry::Chunk { item, place, more, written } => {
+                Entry::Chunk { item, place, more, written, is_completion } => {
                     let Item::Chunk(record) = &self.batch.items()[*item] else { continue };
                     let doc: Doc<'_> = self.batch.doc(record);
-                    tracker.chunks(doc, global(*place), 1 + more);
+                    if *is_completion {
+                        tracker.take_completion(doc, global(*place));
+                    } else {
+                        tracker.chunks(doc, global(*place), 1 + more);
+                    }
                     tracker.add_written(*written);
                 }
                 Entry::Done(place) => tracker.done(global(*place)),
                 Entry::ServerError(place) => tracker.server_error(global(*place), Body::Text("")),
-                Entry::Damage(damage) => {
-                    tracker.damage(&Damage { place: global(damage.place), ..damage.clone() });
+                Entry::Damage(reach, damage) => {
+                    let damage = Damage { place: global(damage.place), ..damage.clone() };
+                    match reach {
+                        Reach::Event => tracker.damage(&damage),
+                        Reach::Outer => tracker.outer_damage(&damage),
+                        Reach::Stray => tracker.stray_damage(&damage),
+                    }
                 }
+                Entry::Begin(offset, kept) => {
+                    let place = global(Place { offset: *offset, line: 0, event: 0 });
+                    tracker.begin_exchange(Exchange { number: 0, offset: place.offset, kept });
+                }
+                Entry::End => tracker.end_exchange(),
             }
         }
         let (builder, block) = self.batch.into_parts();

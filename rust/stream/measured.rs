@@ -2,7 +2,7 @@
 
 use super::Tracker;
 use crate::chunk::{Doc, Node};
-use crate::decoder::{Body, Found, Shaped, Sink};
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
 use crate::written::Gauge;
 
@@ -37,6 +37,29 @@ impl Sink for Measured {
         let written = self.gauge.measure(shaped.doc());
         self.tracker.shaped(shaped);
         self.tracker.add_written(written);
+    }
+
+    fn completion(&mut self, found: Found<'_>) {
+        let nodes = &self.tracker.nodes()[found.first_node..];
+        let written = self.gauge.measure(Doc::new(found.text, nodes));
+        self.tracker.completion(found);
+        self.tracker.add_written(written);
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
+        self.tracker.begin_exchange(exchange);
+    }
+
+    fn end_exchange(&mut self) {
+        self.tracker.end_exchange();
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.tracker.outer_damage(damage);
+    }
+
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.tracker.stray_damage(damage);
     }
 
     fn done(&mut self, place: Place) {

@@ -1,5 +1,7 @@
 //! What is known of a stream: the row that the [`Tracker`](super::Tracker) fills, and how it went.
 
+use std::sync::Arc;
+
 use crate::error::Place;
 use crate::reported::Times;
 use crate::written::Written;
@@ -36,6 +38,9 @@ impl Status {
     }
 }
 
+/// Members of an exchange that are kept, as sent.
+pub type Kept = Arc<[Option<Box<[u8]>>]>;
+
 /// What is known of a stream.
 #[derive(Clone)]
 pub struct Row {
@@ -59,6 +64,8 @@ pub struct Row {
     pub times: Times,
     /// How much text it has, if that was [measured](super::Measured).
     pub written: Written,
+    /// What is kept of its exchange, if it is of one.
+    pub kept: Option<Kept>,
     pub(super) finish_index: u64,
     /// Choice indexes seen, and finished, as bits; 63 stands for all that are larger.
     pub(super) seen: u64,
@@ -88,6 +95,7 @@ impl Row {
             cost: f64::NAN,
             times: Times::default(),
             written: Written::default(),
+            kept: None,
             finish_index: u64::MAX,
             seen: 0,
             finished: 0,

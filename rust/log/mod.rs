@@ -1,0 +1,332 @@
+//! The log room: logs as they are in, what a decoder would find in the bare streams out, with its place in the log.
+//!
+//! A log has a *format*: how it holds streams. [`recognise`] says which from its beginning. Server-sent events go to the
+//! decoder as they are. JSON lines are walked, a *body* unescaped and given to a decoder as a source of its own, and what
+//! that finds gets the place at which it stands in the log. An *exchange* is one request with its response: streams end
+//! with it, and ids do not join across exchanges.
+//!
+//! ```text
+//! recognise (scout, path, time)     which format, and where bodies stand
+//! lines -> walk (unescape)          whole lines; the body's text, and which byte of it stands where
+//! exchanges, chunks, reads          what is a source of its own; places (a sink in front of the sink)
+//! ```
+
+mod chunks;
+mod elements;
+mod exchanges;
+mod lines;
+mod path;
+mod places;
+mod recognise;
+mod scout;
+mod time;
+mod unescape;
+mod walk;
+mod words;
+
+pub use lines::MAX_LINE_BYTES;
+pub use path::Path;
+pub use recognise::{Format, HEAD_BYTES, Layout, Request, Told, needs_more, recognise};
+
+use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
+use crate::error::{Damage, Place};
+use chunks::Chunks;
+use exchanges::Exchanges;
+use places::Placed;
+use walk::Walker;
+
+/// What is wanted of a log.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What is known of its format.
+    pub request: Request,
+    /// Members that are kept beside streams.
+    pub keep: Vec<Path>,
+    /// The longest line.
+    pub max_line_bytes: usize,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { request: Request::default(), keep: Vec::new(), max_line_bytes: MAX_LINE_BYTES }
+    }
+}
+
+impl Wanted {
+    /// An event stream, which nobody has to recognise.
+    #[must_use]
+    pub fn sse() -> Self {
+        let told = Told::Format(Format::Sse);
+        Self { request: Request { told, ..Request::default() }, ..Self::default() }
+    }
+}
+
+/// A log while it is decoded. It has the face of a [`Decoder`].
+pub struct Log {
+    options: Options,
+    wanted: Wanted,
+    layout: Option<Layout>,
+    state: State,
+}
+
+enum State {
+    Known(Reader),
+    /// Recognised, after some was held: what was held, and how far it is decoded.
+    Held(Box<(Vec<u8>, usize, Reader)>),
+    /// Not recognised yet: what came so far.
+    Unknown(Vec<u8>),
+    /// It is not for this: what came so far.
+    Foreign(Vec<u8>),
+}
+
+enum Reader {
+    Plain(Decoder),
+    Exchanges(Box<Exchanges>),
+    Chunks(Box<Chunks>),
+}
+
+impl Log {
+    /// At the start of a log.
+    #[must_use]
+    pub fn new(options: Options, wanted: Wanted) -> Self {
+        let mut log = Self { options, wanted, layout: None, state: State::Unknown(Vec::new()) };
+        match log.wanted.request {
+            Request { told: Told::Format(Format::Sse), .. } => log.begin(Layout::sse(), Vec::new()),
+            Request { told: Told::Format(Format::Chunks | Format::Har | Format::Vcr), .. }
+            | Request { told: Told::Format(Format::Exchanges), field: Some(_), .. } => {
+                log.begin(recognise(&[], &log.wanted.request), Vec::new());
+            }
+            _ => {}
+        }
+        log
+    }
+
+    /// How it is read, once that is known.
+    #[must_use]
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+
+    /// The format that somebody has to convert first, and the bytes that came so far.
+    #[must_use]
+    pub fn foreign(&self) -> Option<(Format, &[u8])> {
+        match (&self.state, &self.layout) {
+            (State::Foreign(head), Some(layout)) => Some((layout.format, head)),
+            _ => None,
+        }
+    }
+
+    /// Decodes `input[*at..]`: see [`Decoder::decode`].
+    #[inline]
+    pub fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
+        match &mut self.state {
+            State::Known(Reader::Plain(decoder)) => decoder.decode(input, at, limit, sink),
+            _ => self.decode_other(input, at, limit, sink),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_other<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
+        match &mut self.state {
+            State::Known(reader) => reader.decode(input, at, limit, sink),
+            State::Unknown(held) => {
+                let request = &self.wanted.request;
+                if held.is_empty() && !needs_more(&input[*at..], request) {
+                    let layout = recognise(&input[*at..], request);
+                    self.begin(layout, Vec::new());
+                    return true;
+                }
+                held.extend_from_slice(&input[*at..]);
+                *at = input.len();
+                if needs_more(held, request) {
+                    return false;
+                }
+                self.recognise_held();
+                true
+            }
+            State::Held(held) => {
+                let (head, done, reader) = &mut **held;
+                // (What was held goes, and nobody is to point into it.)
+                if !reader.decode(head, done, limit, &mut Placed::new(sink, |place: Place| place)) {
+                    self.let_go();
+                }
+                true
+            }
+            State::Foreign(head) => {
+                if head.len() < HEAD_BYTES {
+                    head.extend_from_slice(&input[*at..]);
+                    *at = input.len();
+                }
+                false
+            }
+        }
+    }
+
+    /// The end of the log.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        if matches!(self.state, State::Unknown(_)) {
+            self.recognise_held();
+        }
+        if let State::Held(held) = &mut self.state {
+            let (head, done, reader) = &mut **held;
+            while reader.decode(head, done, usize::MAX, &mut Placed::new(sink, |place: Place| place)) {}
+            self.let_go();
+        }
+        match &mut self.state {
+            State::Known(Reader::Plain(decoder)) => {
+                let more = self.layout.as_ref().filter(|layout| layout.is_strange).map(|layout| {
+                    let names = layout.why.starts_with("no member");
+                    layout.why.clone() + if names { "; field= (--field) names the one that does" } else { "" }
+                });
+                decoder.finish_with(more, sink);
+            }
+            State::Known(Reader::Exchanges(log)) => log.finish(sink),
+            State::Known(Reader::Chunks(log)) => log.finish(sink),
+            State::Held(_) | State::Unknown(_) | State::Foreign(_) => {}
+        }
+    }
+
+    /// What was held is decoded: the rest is decoded as it comes.
+    fn let_go(&mut self) {
+        if let State::Held(held) = std::mem::replace(&mut self.state, State::Unknown(Vec::new())) {
+            self.state = State::Known(held.2);
+        }
+    }
+
+    fn recognise_held(&mut self) {
+        if let State::Unknown(head) = &mut self.state {
+            let head = std::mem::take(head);
+            let layout = recognise(&head, &self.wanted.request);
+            self.begin(layout, head);
+        }
+    }
+
+    /// Begins to decode; `head` was held.
+    fn begin(&mut self, layout: Layout, head: Vec<u8>) {
+        self.state = match Reader::new(self.options, &self.wanted, &layout) {
+            None => State::Foreign(head),
+            Some(reader) if head.is_empty() => State::Known(reader),
+            Some(reader) => State::Held(Box::new((head, 0, reader))),
+        };
+        self.layout = Some(layout);
+    }
+
+    /// The decoder of a log that is an event stream: only such are lent shapes.
+    fn plain(&mut self) -> Option<&mut Decoder> {
+        match &mut self.state {
+            State::Known(Reader::Plain(decoder)) => Some(decoder),
+            _ => None,
+        }
+    }
+
+    /// See [`Decoder::has_shapes`].
+    #[must_use]
+    pub fn has_shapes(&self) -> bool {
+        matches!(&self.state, State::Known(Reader::Plain(decoder)) if decoder.has_shapes())
+    }
+
+    /// See [`Decoder::lend`].
+    pub fn lend(&mut self, shapes: Option<Box<Shapes>>) {
+        if let Some(decoder) = self.plain() {
+            decoder.lend(shapes);
+        }
+    }
+
+    /// See [`Decoder::take_back`].
+    pub fn take_back(&mut self) -> Option<Box<Shapes>> {
+        self.plain()?.take_back()
+    }
+
+    /// See [`Decoder::rest`].
+    pub fn rest(&mut self) {
+        if let Some(decoder) = self.plain() {
+            decoder.rest();
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        match &self.state {
+            State::Known(reader) => reader.stats(),
+            State::Held(held) => {
+                let mut stats = held.2.stats();
+                stats.bytes = held.0.len() as u64;
+                stats
+            }
+            State::Unknown(head) | State::Foreign(head) => Stats { bytes: head.len() as u64, ..Stats::default() },
+        }
+    }
+
+    /// How many chunks went which way so far.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        match &self.state {
+            State::Known(reader) => reader.paths(),
+            State::Held(held) => held.2.paths(),
+            State::Unknown(_) | State::Foreign(_) => Paths::default(),
+        }
+    }
+
+    /// Counts a damage that a later room found.
+    pub fn add_damage(&mut self, damage: &Damage) {
+        self.recognise_held();
+        match &mut self.state {
+            State::Known(reader) => reader.decoder().add_damage(damage),
+            State::Held(held) => held.2.decoder().add_damage(damage),
+            State::Unknown(_) | State::Foreign(_) => {}
+        }
+    }
+}
+
+impl Reader {
+    /// None if somebody has to convert it first.
+    fn new(options: Options, wanted: &Wanted, layout: &Layout) -> Option<Self> {
+        let decoder = Decoder::new(options);
+        let most = wanted.max_line_bytes;
+        Some(match layout.format {
+            Format::Sse => Self::Plain(decoder),
+            Format::Chunks => Self::Chunks(Box::new(Chunks::new(options.max_event_bytes, most, decoder))),
+            Format::Exchanges | Format::Reads => {
+                let field = layout.field.clone().unwrap_or_default();
+                let name = field.to_string();
+                let paths = std::iter::once(field).chain(wanted.keep.iter().cloned()).collect();
+                let walker = Walker::new(paths, options.max_int_digits);
+                Self::Exchanges(Box::new(Exchanges::new(walker, name, most, decoder)))
+            }
+            Format::Har | Format::Vcr => return None,
+        })
+    }
+
+    fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
+        match self {
+            Self::Plain(decoder) => decoder.decode(input, at, limit, sink),
+            Self::Exchanges(log) => log.decode(input, at, limit, sink),
+            Self::Chunks(log) => log.decode(input, at, limit, sink),
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        match self {
+            Self::Plain(decoder) => decoder.stats(),
+            Self::Exchanges(log) => log.stats(),
+            Self::Chunks(log) => log.stats(),
+        }
+    }
+
+    fn paths(&self) -> Paths {
+        match self {
+            Self::Plain(decoder) => decoder.paths(),
+            Self::Exchanges(log) => log.paths(),
+            Self::Chunks(log) => log.paths(),
+        }
+    }
+
+    fn decoder(&mut self) -> &mut Decoder {
+        match self {
+            Self::Plain(decoder) => decoder,
+            Self::Exchanges(log) => log.decoder(),
+            Self::Chunks(log) => log.decoder(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A sink in front of a sink: what is found in a body in, the same with its place in the log out.
+
+use crate::chunk::Node;
+use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
+use crate::error::{Damage, Kind, Place};
+
+/// Gives what is found on to `sink`, with other places, and no longer pointing into the input.
+pub(super) struct Placed<'a, S, G> {
+    pub sink: &'a mut S,
+    /// Where in the log something is that is at this place of what is decoded.
+    pub global: G,
+    /// Was something found that breaks off?
+    pub truncated: bool,
+}
+
+impl<'a, S: Sink, G: FnMut(Place) -> Place> Placed<'a, S, G> {
+    pub fn new(sink: &'a mut S, global: G) -> Self {
+        Self { sink, global, truncated: false }
+    }
+}
+
+impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
+    #[inline]
+    fn nodes(&mut self) -> &mut Vec<Node> {
+        self.sink.nodes()
+    }
+
+    fn chunk(&mut self, found: Found<'_>) {
+        self.sink.chunk(Found { place: (self.global)(found.place), at: None, ..found });
+    }
+
+    #[inline]
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        self.sink.shaped(Shaped { place: (self.global)(shaped.place), at: None, ..shaped });
+    }
+
+    fn completion(&mut self, found: Found<'_>) {
+        self.sink.completion(Found { place: (self.global)(found.place), at: None, ..found });
+    }
+
+    fn begin_exchange(&mut self, exchange: Exchange<'_>) {
+        self.sink.begin_exchange(exchange);
+    }
+
+    fn end_exchange(&mut self) {
+        self.sink.end_exchange();
+    }
+
+    fn done(&mut self, place: Place) {
+        self.sink.done((self.global)(place));
+    }
+
+    fn server_error(&mut self, place: Place, body: Body<'_>) {
+        let place = (self.global)(place);
+        let body = match body {
+            Body::Json(found) => Body::Json(Found { place, at: None, ..found }),
+            text => text,
+        };
+        self.sink.server_error(place, body);
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.truncated |= damage.kind == Kind::Truncated;
+        self.sink.damage(&Damage { place: (self.global)(damage.place), ..damage.clone() });
+    }
+
+    fn outer_damage(&mut self, damage: &Damage) {
+        self.sink.outer_damage(&Damage { place: (self.global)(damage.place), ..damage.clone() });
+    }
+
+    fn stray_damage(&mut self, damage: &Damage) {
+        self.sink.stray_damage(&Damage { place: (self.global)(damage.place), ..damage.clone() });
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
+}
