@@ -115,6 +115,13 @@ pub struct Paths {
     pub careful: u64,
 }
 
+impl std::ops::AddAssign for Paths {
+    fn add_assign(&mut self, other: Self) {
+        self.shape += other.shape;
+        self.careful += other.careful;
+    }
+}
+
 /// An event whose data is JSON that is worth having: its nodes are the last of [`Sink::nodes`].
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
@@ -194,6 +201,14 @@ pub trait Sink {
     }
     /// What follows is of this exchange alone.
     fn begin_exchange(&mut self, _: Exchange<'_>) {}
+    /// What follows is of this exchange, which has begun already.
+    fn go_back(&mut self, _number: u64) {}
+    /// The members of the exchange that are to be kept are now these.
+    fn keep(&mut self, _: &[Option<Vec<u8>>]) {}
+    /// What follows was read at this time, in seconds, if that is known.
+    fn time(&mut self, _: Option<f64>) {}
+    /// The last chunk has text, and was read at this time.
+    fn content_at(&mut self, _: f64) {}
     /// The exchange has ended, and all of its streams.
     fn end_exchange(&mut self) {}
     /// `[DONE]`.
@@ -449,7 +464,7 @@ impl Decoder {
         sink: &mut S,
     ) {
         let place = Place { event: self.framer.events(), ..place };
-        self.framer.pass_text(length);
+        self.framer.pass_event();
         if length > self.options.max_event_bytes {
             let reason = format!("the event is larger than {} bytes", self.options.max_event_bytes);
             self.damage(Kind::EventTooLarge, place, None, reason, sink);
@@ -462,6 +477,16 @@ impl Decoder {
         let outcome = self.data(&frame, wide, length, at, at_end, sink);
         self.is_document = false;
         self.count(outcome, frame.bytes);
+    }
+
+    /// The framer, for who has to know what is open.
+    pub(crate) fn framer(&mut self) -> &mut Framer {
+        &mut self.framer
+    }
+
+    /// Takes the damages that are kept so far; they stay counted.
+    pub fn take_damages(&mut self) -> Vec<Damage> {
+        std::mem::take(&mut self.stats.damages)
     }
 
     /// Bytes consumed so far.
@@ -497,7 +522,7 @@ impl Decoder {
         let (template, spans) = (shapes.template(matched), shapes.spans());
         let length = matched.end - start;
         let place = Place { event: self.framer.events(), ..place };
-        self.framer.pass_text(length);
+        self.framer.pass_event();
         self.stats.chunks += 1;
         self.stats.chunk_bytes += length as u64;
         self.matched += 1;

@@ -9,7 +9,8 @@
 //!              events)                                          input)           counts)
 //! ```
 //!
-//! `live` decodes what is plain for clients that have a parser of their own; `reported` reads what servers say of cost
+//! `log` stands before all of it where streams are held in something else: it recognises how a log holds them, and
+//! unwraps them from lines of JSON. `live` decodes what is plain for clients that have a parser of their own; `reported` reads what servers say of cost
 //! and times, and `written` measures what models wrote, for `stream` and `usage`; `scan` takes a file that whole way with
 //! several threads, or many; `numbers` says of each chunk of a batch which stream it belongs to, and `columns` makes columns of
 //! records; `message` folds streams into whole messages. Words: an *event* is what a blank line ends; a *chunk* is an

@@ -153,6 +153,10 @@ impl Sink for Numbered<'_> {
         self.numbers.tracker.begin_exchange(exchange);
     }
 
+    fn go_back(&mut self, number: u64) {
+        self.numbers.tracker.go_back(number);
+    }
+
     fn end_exchange(&mut self) {
         self.numbers.tracker.end_exchange();
         self.numbers.count();

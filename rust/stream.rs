@@ -190,10 +190,10 @@ pub struct Tracker {
     news: Option<Vec<usize>>,
     /// How many rows began in the source, or in the exchange.
     rows_here: usize,
-    /// What is kept of the exchange.
-    kept: Option<Kept>,
-    /// Where the exchange begins.
-    here: u64,
+    /// What is known of the exchange.
+    here: exchange::Here,
+    /// The exchanges that have begun and go on later.
+    others: HashMap<u64, Box<exchange::Aside>>,
     /// The source is made of exchanges.
     has_exchanges: bool,
 }
@@ -220,12 +220,12 @@ impl Tracker {
                 stream.absorb(part);
             }
         }
-        Streams {
-            rows: rows.into_iter().flatten().collect(),
-            models: self.models,
-            finish_reasons: self.finish_reasons,
-            damages: self.damages,
+        let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
+        if self.has_exchanges {
+            // Those of exchanges that were read in pieces have begun in another order than they stand.
+            rows.sort_by_key(|row| row.offset);
         }
+        Streams { rows, models: self.models, finish_reasons: self.finish_reasons, damages: self.damages }
     }
 
     /// How many streams have begun and not ended: no `[DONE]` yet, and choices that have not finished.
@@ -245,8 +245,10 @@ impl Tracker {
             self.close_silent_rows();
         }
         let row = self.rows.len();
-        let kept = self.kept.clone();
-        self.rows.push(Row { number: self.begun, kept, ..Row::new(offset, self.seq) });
+        self.rows.push(Row { number: self.begun, ..Row::new(offset, self.seq) });
+        if self.has_exchanges {
+            self.here.rows.push(row);
+        }
         self.rows_here += 1;
         self.begun += 1;
         self.open_rows.push(row);
@@ -576,6 +578,25 @@ impl Sink for Tracker {
 
     fn begin_exchange(&mut self, exchange: Exchange<'_>) {
         self.enter(&exchange);
+    }
+
+    fn go_back(&mut self, number: u64) {
+        self.switch(number);
+    }
+
+    fn keep(&mut self, kept: &[Option<Vec<u8>>]) {
+        self.keep_of_exchange(kept);
+    }
+
+    fn time(&mut self, time: Option<f64>) {
+        self.here.began = self.here.began.or(time);
+    }
+
+    fn content_at(&mut self, time: f64) {
+        if let Some(row) = self.rows.get_mut(self.last_row) {
+            row.first_content.get_or_insert(time);
+            row.last_content = Some(time);
+        }
     }
 
     fn end_exchange(&mut self) {

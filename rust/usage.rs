@@ -148,6 +148,10 @@ pub struct Columns {
     pub time_to_first_token: Vec<f64>,
     /// Seconds from there to the last token, as the server measured them, NaN where it sent none.
     pub generation_time: Vec<f64>,
+    /// Were times measured from the log, since the server told none?
+    pub measured: Vec<u8>,
+    /// What is kept of the exchange, a column for each member: JSON as sent; nothing where there is none, or null.
+    pub kept: Vec<Pieces>,
     /// The usage objects as they were sent.
     pub usage: Pieces,
     /// Unix seconds, 0 where unknown.
@@ -169,10 +173,12 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Turns the rows into columns; usage objects match the shapes of others, or not if not `shapes`.
+    /// Turns the rows into columns; usage objects match the shapes of others, or not if not `shapes`. So many members of
+    /// exchanges are kept.
     #[must_use]
-    pub fn new(streams: Streams, shapes: bool) -> Self {
+    pub fn new(streams: Streams, shapes: bool, kept: usize) -> Self {
         let mut columns = Self::default();
+        columns.kept.resize_with(kept, Pieces::default);
         columns.extend(streams, &mut Objects::new(shapes));
         columns
     }
@@ -199,8 +205,19 @@ impl Columns {
             let cost = told.and_then(cost_in_usage).or((!row.cost.is_nan()).then_some(row.cost));
             columns.cost.push(cost.or_else(|| told.and_then(estimated_cost)).unwrap_or(f64::NAN));
             let times = told.map_or(row.times, |usage| Times::in_usage(usage).or(row.times));
-            columns.time_to_first_token.push(times.to_first_token.unwrap_or(f64::NAN));
-            columns.generation_time.push(times.generation.unwrap_or(f64::NAN));
+            let seen = row.first_content.zip(row.last_content);
+            let generation = seen.map(|(first, last)| last - first).filter(|seconds| *seconds >= 0.0);
+            let to_first = row.first_content.zip(row.began).map(|(first, began)| first - began);
+            let to_first = to_first.filter(|seconds| *seconds >= 0.0);
+            let measured = (times.generation.is_none() && generation.is_some())
+                || (times.to_first_token.is_none() && to_first.is_some());
+            columns.measured.push(u8::from(measured));
+            columns.time_to_first_token.push(times.to_first_token.or(to_first).unwrap_or(f64::NAN));
+            columns.generation_time.push(times.generation.or(generation).unwrap_or(f64::NAN));
+            for (member, column) in columns.kept.iter_mut().enumerate() {
+                let value = row.kept.as_ref().and_then(|kept| kept.get(member)?.as_deref());
+                column.push(value.filter(|value| *value != b"null"));
+            }
             columns.usage.push(usage.map(|_| raw));
         }
     }
@@ -229,6 +246,10 @@ impl Columns {
         self.text_bytes.extend_from_slice(&rows.text_bytes);
         self.time_to_first_token.extend_from_slice(&rows.time_to_first_token);
         self.generation_time.extend_from_slice(&rows.generation_time);
+        self.measured.extend_from_slice(&rows.measured);
+        for (all, more) in self.kept.iter_mut().zip(&rows.kept) {
+            all.append(more);
+        }
         self.usage.append(&rows.usage);
         self.created.extend_from_slice(&rows.created);
         self.chunks.extend_from_slice(&rows.chunks);

@@ -245,12 +245,11 @@ impl Framer {
         }
     }
 
-    /// Takes note of an event that came without a frame, between blocks: of a text that is its data, of so many bytes.
-    pub fn pass_text(&mut self, bytes: usize) {
-        self.offset += bytes as u64;
+    /// Takes note of an event that came without a frame, and is none of what is framed.
+    pub fn pass_event(&mut self) {
         self.events += 1;
-        self.known_fields += 1;
-        self.class = Class::Event;
+        // (It says nothing of what the lines are.)
+        self.earlier_events += 1;
     }
 
     /// Begins another source behind the end of one. Its places and counts go on.
@@ -269,6 +268,28 @@ impl Framer {
         self.known_fields = 0;
         self.earlier_events = self.events;
         self.first_unknown = None;
+    }
+
+    /// Is no line and no block open?
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        let block = &self.block;
+        block.bytes + block.comment_bytes + block.skipped_bytes == 0
+            && self.partial.is_empty()
+            && self.dropping.is_none()
+            && self.mark.is_none_or(|seen| seen == 0)
+    }
+
+    /// The open line, as far as it has come.
+    #[must_use]
+    pub fn open_line(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// Drops the end of the open line, behind so many bytes, as if it had never come.
+    pub fn cut_off(&mut self, length: usize) {
+        self.offset -= self.partial.len().saturating_sub(length) as u64;
+        self.partial.truncate(length);
     }
 
     /// Where the open block's first known field begins, or else the open line.

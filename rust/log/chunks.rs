@@ -24,6 +24,8 @@ pub(super) struct Chunks {
     /// An array on a line, while its elements are decoded.
     open: Option<Open>,
     damaged_bytes: u64,
+    /// The log began before.
+    is_inside: bool,
 }
 
 enum State {
@@ -69,12 +71,14 @@ impl Chunks {
             state: State::Start(Vec::new()),
             open: None,
             damaged_bytes: 0,
+            is_inside: false,
         }
     }
 
     /// From here on there are lines, without a beginning of a log.
     pub fn inside(mut self) -> Self {
         self.state = State::Lines;
+        self.is_inside = true;
         self
     }
 
@@ -256,7 +260,7 @@ impl Chunks {
                 return None;
             }
         };
-        let mark = if line.number == 1 && line.offset == 0 { behind_mark(whole) } else { 0 };
+        let mark = if line.number == 1 && !self.is_inside { behind_mark(whole) } else { 0 };
         let start = skip_space(whole, mark);
         let text = trim(&whole[start..]);
         if text.is_empty() {

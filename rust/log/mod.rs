@@ -17,6 +17,7 @@ mod exchanges;
 mod lines;
 mod path;
 mod places;
+mod reads;
 mod recognise;
 mod scout;
 mod time;
@@ -28,12 +29,12 @@ pub use lines::MAX_LINE_BYTES;
 pub use path::Path;
 pub use recognise::{Format, HEAD_BYTES, Layout, Request, Told, needs_more, recognise};
 
+use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
 use crate::error::{Damage, Place};
 use chunks::Chunks;
 use exchanges::Exchanges;
 use places::Placed;
-use walk::Walker;
 
 /// What is wanted of a log.
 #[derive(Clone, Debug)]
@@ -180,8 +181,7 @@ impl Log {
                 });
                 decoder.finish_with(more, sink);
             }
-            State::Known(Reader::Exchanges(log)) => log.finish(sink),
-            State::Known(Reader::Chunks(log)) => log.finish(sink),
+            State::Known(reader) => reader.finish(sink),
             State::Held(_) | State::Unknown(_) | State::Foreign(_) => {}
         }
     }
@@ -279,6 +279,64 @@ impl Log {
     }
 }
 
+/// A part of a log of lines that each stand for themselves, while it is decoded.
+pub struct LinesReader(Reader);
+
+impl LinesReader {
+    /// None if the lines of such a log do not stand for themselves. Is it `inside` of the log, not its beginning?
+    #[must_use]
+    pub fn new(options: Options, wanted: &Wanted, layout: &Layout, inside: bool) -> Option<Self> {
+        Some(Self(match Reader::new(options, wanted, layout)? {
+            Reader::Chunks(log) => Reader::Chunks(if inside { Box::new(log.inside()) } else { log }),
+            Reader::Exchanges(log) if layout.format == Format::Exchanges => {
+                Reader::Exchanges(if inside { Box::new(log.inside()) } else { log })
+            }
+            Reader::Plain(_) | Reader::Exchanges(_) => return None,
+        }))
+    }
+
+    /// See [`Log::decode`].
+    pub fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
+        self.0.decode(input, at, limit, sink)
+    }
+
+    /// The end of the log.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        self.0.finish(sink);
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    /// How many lines have ended.
+    #[must_use]
+    pub fn line_ends(&self) -> u64 {
+        match &self.0 {
+            Reader::Plain(decoder) => decoder.lines(),
+            Reader::Exchanges(log) => log.line_ends(),
+            Reader::Chunks(log) => log.line_ends(),
+        }
+    }
+
+    /// Counts a damage that a later room found.
+    pub fn add_damage(&mut self, damage: &Damage) {
+        self.0.decoder().add_damage(damage);
+    }
+
+    /// See [`Decoder::set_shapes`].
+    pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
+        self.0.decoder().set_shapes(shapes);
+    }
+
+    /// See [`Decoder::take_shapes`].
+    pub fn take_shapes(&mut self) -> Option<Box<Shapes>> {
+        self.0.decoder().take_shapes()
+    }
+}
+
 impl Reader {
     /// None if somebody has to convert it first.
     fn new(options: Options, wanted: &Wanted, layout: &Layout) -> Option<Self> {
@@ -288,11 +346,15 @@ impl Reader {
             Format::Sse => Self::Plain(decoder),
             Format::Chunks => Self::Chunks(Box::new(Chunks::new(options.max_event_bytes, most, decoder))),
             Format::Exchanges | Format::Reads => {
-                let field = layout.field.clone().unwrap_or_default();
-                let name = field.to_string();
-                let paths = std::iter::once(field).chain(wanted.keep.iter().cloned()).collect();
-                let walker = Walker::new(paths, options.max_int_digits);
-                Self::Exchanges(Box::new(Exchanges::new(walker, name, most, decoder)))
+                let is_reads = layout.format == Format::Reads;
+                let (id, time) =
+                    (layout.id_field.clone().filter(|_| is_reads), layout.time_field.clone().filter(|_| is_reads));
+                let (has_id, has_time) = (id.is_some(), time.is_some());
+                let first = std::iter::once(layout.field.clone().unwrap_or_default());
+                let paths = first.chain(id).chain(time).chain(wanted.keep.iter().cloned()).collect();
+                let log = Exchanges::new(options, paths, most);
+                let log = if is_reads { log.in_pieces(options, has_id, has_time) } else { log };
+                Self::Exchanges(Box::new(log))
             }
             Format::Har | Format::Vcr => return None,
         })
@@ -303,6 +365,14 @@ impl Reader {
             Self::Plain(decoder) => decoder.decode(input, at, limit, sink),
             Self::Exchanges(log) => log.decode(input, at, limit, sink),
             Self::Chunks(log) => log.decode(input, at, limit, sink),
+        }
+    }
+
+    fn finish<S: Sink>(&mut self, sink: &mut S) {
+        match self {
+            Self::Plain(decoder) => decoder.finish(sink),
+            Self::Exchanges(log) => log.finish(sink),
+            Self::Chunks(log) => log.finish(sink),
         }
     }
 

@@ -13,6 +13,24 @@ pub(super) struct Placed<'a, S, G> {
     pub truncated: bool,
 }
 
+/// A sink that remembers whether something breaks off.
+pub(super) trait Peek: Sink {
+    /// Forgets what it saw.
+    fn forget_truncated(&mut self);
+    /// Did something break off since?
+    fn saw_truncated(&self) -> bool;
+}
+
+impl<S: Sink, G: FnMut(Place) -> Place> Peek for Placed<'_, S, G> {
+    fn forget_truncated(&mut self) {
+        self.truncated = false;
+    }
+
+    fn saw_truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
 impl<'a, S: Sink, G: FnMut(Place) -> Place> Placed<'a, S, G> {
     pub fn new(sink: &'a mut S, global: G) -> Self {
         Self { sink, global, truncated: false }
@@ -40,6 +58,22 @@ impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
 
     fn begin_exchange(&mut self, exchange: Exchange<'_>) {
         self.sink.begin_exchange(exchange);
+    }
+
+    fn go_back(&mut self, number: u64) {
+        self.sink.go_back(number);
+    }
+
+    fn keep(&mut self, kept: &[Option<Vec<u8>>]) {
+        self.sink.keep(kept);
+    }
+
+    fn time(&mut self, time: Option<f64>) {
+        self.sink.time(time);
+    }
+
+    fn content_at(&mut self, time: f64) {
+        self.sink.content_at(time);
     }
 
     fn end_exchange(&mut self) {

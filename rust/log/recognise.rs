@@ -106,6 +106,19 @@ impl Layout {
         Self { format, field: None, id_field: None, time_field: None, why: why.into(), is_strange: false }
     }
 
+    /// Can a log that begins with these bytes be split where events or lines end?
+    #[must_use]
+    pub fn is_split(&self, head: &[u8]) -> bool {
+        let first = head.get(skip_space(head, behind_mark(head)));
+        match self.format {
+            Format::Sse => !self.is_strange,
+            Format::Exchanges => true,
+            // An array may be of all lines.
+            Format::Chunks => first != Some(&b'['),
+            Format::Reads | Format::Har | Format::Vcr => false,
+        }
+    }
+
     /// That of an event stream, which nobody looked at.
     #[must_use]
     pub fn sse() -> Self {

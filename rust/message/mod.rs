@@ -276,6 +276,10 @@ impl Sink for Completions {
         self.tracker.begin_exchange(exchange);
     }
 
+    fn go_back(&mut self, number: u64) {
+        self.tracker.go_back(number);
+    }
+
     fn end_exchange(&mut self) {
         self.tracker.end_exchange();
         self.look();

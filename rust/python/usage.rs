@@ -13,7 +13,7 @@ use super::logs;
 use super::pipeline::Settings;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
-use crate::log::{self, Format, Log};
+use crate::log::{self, Format, HEAD_BYTES, Layout, Log, Told};
 use crate::scan::{Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::Blocks;
 use crate::stream::{Measured, Streams, Tracker};
@@ -53,10 +53,10 @@ pub fn usage<'py>(
     let part_bytes = part_bytes();
     if let Feed::File(blocks) = feed {
         let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0);
-        if threads < 2 || is_small || !is_split(py, source, &settings)? {
+        if threads < 2 || is_small {
             feed = Feed::File(blocks);
         } else if let Some(result) =
-            by_threads(py, blocks, &settings, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
+            by_threads(py, blocks, source, &settings, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
         {
             return Ok(result);
         } else {
@@ -191,13 +191,24 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Log, sink: &mut (impl Sink
     logs::check(py, decoder)
 }
 
-/// Can several threads read this file?
-fn is_split(py: Python<'_>, source: &Bound<'_, PyAny>, settings: &Settings) -> PyResult<bool> {
-    let Feed::File(mut blocks) = Feed::new(source)? else { return Ok(false) };
+/// How a file is to be read, if several threads can do that.
+fn layout(py: Python<'_>, source: &Bound<'_, PyAny>, settings: &Settings) -> PyResult<Option<Layout>> {
+    let request = &settings.wanted.request;
+    if request.told == Told::Format(Format::Sse) {
+        return Ok(Some(Layout::sse()));
+    }
+    let Feed::File(mut blocks) = Feed::new(source)? else { return Ok(None) };
     // (What is wrong with the file is said when it is read.)
-    let head = py.detach(|| blocks.next_block().ok().flatten());
-    let layout = log::recognise(head.as_deref().unwrap_or_default(), &settings.wanted.request);
-    Ok(layout.format == Format::Sse && !layout.is_strange)
+    let head = py.detach(|| {
+        let mut head = Vec::new();
+        while head.len() < HEAD_BYTES
+            && let Ok(Some(block)) = blocks.next_block()
+        {
+            head.extend_from_slice(&block);
+        }
+        head
+    });
+    Ok(Some(log::recognise(&head, request)).filter(|layout| layout.is_split(&head)))
 }
 
 /// `CHUNKWIRE_TEST_SPLIT_BYTES` sets how many bytes a part has that a thread takes: for tests, whose logs are small.
@@ -212,13 +223,20 @@ pub(super) type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
 fn by_threads<'py>(
     py: Python<'py>,
     blocks: Box<Blocks>,
+    source: &Bound<'_, PyAny>,
     settings: &Settings,
     threads: usize,
     part_bytes: usize,
     measure: bool,
 ) -> PyResult<Option<Table<'py>>> {
-    let begin = if measure { Scan::measuring } else { Scan::new };
-    let mut scan = begin(blocks, settings.options, threads, part_bytes);
+    let (options, begin) = (settings.options, if measure { Scan::measuring } else { Scan::new });
+    let mut scan = match layout(py, source, settings)? {
+        None => return Ok(None),
+        Some(layout) if layout.format == Format::Sse => begin(blocks, options, threads, part_bytes),
+        Some(layout) => {
+            Scan::of_lines(blocks, options, threads, part_bytes, measure, (settings.wanted.clone(), layout))
+        }
+    };
     while py.detach(|| scan.work()) {
         py.check_signals()?;
     }
@@ -236,7 +254,7 @@ pub(super) fn result<'py>(
     settings: &Settings,
     measure: bool,
 ) -> PyResult<Table<'py>> {
-    let columns = py.detach(|| Columns::new(streams, settings.options.shapes));
+    let columns = py.detach(|| Columns::new(streams, settings.options.shapes, settings.wanted.keep.len()));
     for damage in &columns.damages {
         stats.add(damage);
     }
@@ -266,6 +284,12 @@ fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDic
         dict.set_item(name, PyBytes::new(py, &pieces.bytes))?;
         dict.set_item(ends, array(py, &pieces.ends, i64::to_ne_bytes)?)?;
     }
+    dict.set_item("measured", PyBytes::new(py, &columns.measured))?;
+    let kept = columns
+        .kept
+        .iter()
+        .map(|pieces| Ok((PyBytes::new(py, &pieces.bytes), array(py, &pieces.ends, i64::to_ne_bytes)?)));
+    dict.set_item("kept", PyList::new(py, kept.collect::<PyResult<Vec<_>>>()?)?)?;
     dict.set_item("created", array(py, &columns.created, i64::to_ne_bytes)?)?;
     dict.set_item("chunks", array(py, &columns.chunks, i64::to_ne_bytes)?)?;
     dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;

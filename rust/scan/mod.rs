@@ -18,12 +18,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use digest::{Digest, Digested};
-use parts::{Claim, Part, Parts};
+use parts::{Claim, EVENT_ENDS, LINE_ENDS, Part, Parts};
 pub use pool::{Pool, Read, Setup, Table};
 
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
 use crate::error::{Damage, Place};
+use crate::log::{Layout, LinesReader, Wanted};
 use crate::record::Builder;
 use crate::source::{Blocks, Buffer};
 use crate::stream::{Streams, Tracker};
@@ -51,6 +52,8 @@ struct Shared {
     part_bytes: usize,
     ahead: usize,
     measures: bool,
+    /// The source is made of lines of JSON, and how they are read.
+    lines: Option<(Wanted, Layout)>,
     parts: Parts,
     merging: Mutex<Merging>,
     merged: Condvar,
@@ -133,17 +136,37 @@ impl Scan {
     /// that nothing is left.
     #[must_use]
     pub fn new(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
-        Self::begin(blocks, options, threads, part_bytes, false)
+        Self::begin(blocks, options, threads, part_bytes, false, None)
     }
 
     /// The same, and how much was written is [measured](crate::stream::Measured).
     #[must_use]
     pub fn measuring(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
-        Self::begin(blocks, options, threads, part_bytes, true)
+        Self::begin(blocks, options, threads, part_bytes, true, None)
     }
 
-    fn begin(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize, measures: bool) -> Self {
-        let shared = Arc::new(Shared::new(blocks, options, threads, part_bytes, measures, Arc::default()));
+    /// The same for a log of lines that each stand for themselves: see [`LinesReader::new`].
+    #[must_use]
+    pub fn of_lines(
+        blocks: Box<Blocks>,
+        options: Options,
+        threads: usize,
+        part_bytes: usize,
+        measures: bool,
+        lines: (Wanted, Layout),
+    ) -> Self {
+        Self::begin(blocks, options, threads, part_bytes, measures, Some(lines))
+    }
+
+    fn begin(
+        blocks: Box<Blocks>,
+        options: Options,
+        threads: usize,
+        part_bytes: usize,
+        measures: bool,
+        lines: Option<(Wanted, Layout)>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(blocks, options, threads, part_bytes, measures, lines, Arc::default()));
         // Where the system has no thread to give, those that it gave do the work.
         let helpers = (1..threads).map_while(|_| {
             let shared = shared.clone();
@@ -206,6 +229,7 @@ impl Shared {
         threads: usize,
         part_bytes: usize,
         measures: bool,
+        lines: Option<(Wanted, Layout)>,
         read: Arc<AtomicU64>,
     ) -> Self {
         let merging = Merging {
@@ -226,7 +250,8 @@ impl Shared {
             part_bytes,
             ahead: 2 * threads + 2,
             measures,
-            parts: Parts::new(blocks),
+            parts: Parts::new(blocks, if lines.is_some() { LINE_ENDS } else { EVENT_ENDS }),
+            lines,
             merging: Mutex::new(merging),
             merged: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -323,6 +348,11 @@ impl Shared {
     }
 
     fn decode(&self, number: usize, part: Part, mut digest: Digest, shapes: &mut Option<Box<Shapes>>) -> Decoded {
+        if let Some((wanted, layout)) = &self.lines
+            && let Some(reader) = LinesReader::new(self.options, wanted, layout, number > 0)
+        {
+            return Self::decode_lines(reader, part, digest, shapes);
+        }
         let Part { buffer, is_last, broken, .. } = part;
         let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
         decoder.set_shapes(shapes.take());
@@ -337,6 +367,27 @@ impl Shared {
         *shapes = decoder.take_shapes();
         let (stats, lines, nature) = (decoder.stats(), decoder.lines(), Nature::of(&decoder));
         Decoded { digest: digest.build(buffer), stats, lines, nature }
+    }
+
+    fn decode_lines(
+        mut reader: LinesReader,
+        part: Part,
+        mut digest: Digest,
+        shapes: &mut Option<Box<Shapes>>,
+    ) -> Decoded {
+        let Part { buffer, is_last, broken, .. } = part;
+        reader.set_shapes(shapes.take());
+        let (input, mut at) = (&*buffer, 0);
+        while reader.decode(input, &mut at, usize::MAX, &mut digest) {}
+        if let Some(reason) = broken {
+            reader.add_damage(&Damage::of_compression(reader.stats().bytes, &reason));
+        }
+        if is_last {
+            reader.finish(&mut digest);
+        }
+        *shapes = reader.take_shapes();
+        let (stats, lines) = (reader.stats(), reader.line_ends());
+        Decoded { digest: digest.build(buffer), stats, lines, nature: Nature::Stream }
     }
 
     /// Tells the tracker this part, if it is its turn, and those that waited for it.
@@ -367,10 +418,25 @@ impl Merging {
         };
         let spare = decoded.digest.tell(&mut self.tracker, global);
         self.spares.push(spare);
-        self.stats.append(decoded.stats, global);
+        let mut stats = decoded.stats;
+        for damage in &mut stats.damages {
+            tell_line(damage, lines);
+        }
+        self.stats.append(stats, global);
         self.lines += decoded.lines;
         self.nature = self.nature.and(decoded.nature);
         self.next += 1;
+    }
+}
+
+/// Tells the line of the source in a reason that begins with that of the part.
+fn tell_line(damage: &mut Damage, lines: u64) {
+    let line = damage.place.line;
+    if let Some(rest) = damage.reason.strip_prefix("line ")
+        && let Some(rest) = rest.strip_prefix(&line.to_string())
+        && rest.starts_with([' ', ':'])
+    {
+        damage.reason = format!("line {}{rest}", line + lines);
     }
 }
 

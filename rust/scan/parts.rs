@@ -50,19 +50,20 @@ pub(super) struct Part {
 
 /// How a file is read.
 pub(super) enum Parts {
-    AtOnce(Positioned),
+    AtOnce(Positioned, Ends),
     InTurn(Mutex<Reading>),
 }
 
 /// The right to read a part.
 pub(super) enum Source<'a> {
-    AtOnce(&'a Positioned),
+    AtOnce(&'a Positioned, Ends),
     InTurn(MutexGuard<'a, Reading>),
 }
 
 /// What is left of a file that is read in turn.
 pub(super) struct Reading {
     blocks: Box<Blocks>,
+    ends: Ends,
     /// What was read behind the last part.
     rest: Buffer,
     /// How many packed bytes were read.
@@ -70,17 +71,17 @@ pub(super) struct Reading {
 }
 
 impl Parts {
-    pub fn new(blocks: Box<Blocks>) -> Self {
+    pub fn new(blocks: Box<Blocks>, ends: Ends) -> Self {
         match blocks.into_positioned() {
-            Ok(file) => Self::AtOnce(file),
-            Err(blocks) => Self::InTurn(Mutex::new(Reading { blocks, rest: Buffer::default(), packed: 0 })),
+            Ok(file) => Self::AtOnce(file, ends),
+            Err(blocks) => Self::InTurn(Mutex::new(Reading { blocks, ends, rest: Buffer::default(), packed: 0 })),
         }
     }
 
     /// Waits for its turn, where there are turns.
     pub fn enter(&self) -> Source<'_> {
         match self {
-            Self::AtOnce(file) => Source::AtOnce(file),
+            Self::AtOnce(file, ends) => Source::AtOnce(file, ends),
             Self::InTurn(reading) => Source::InTurn(lock(reading)),
         }
     }
@@ -90,13 +91,13 @@ impl Source<'_> {
     /// The part that begins at or behind `at`, and has about so many bytes. `spare` is memory to use.
     pub fn part(self, at: u64, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
         match self {
-            Self::AtOnce(file) => at_once(file, at, part_bytes, spare),
+            Self::AtOnce(file, ends) => at_once(file, ends, at, part_bytes, spare),
             Self::InTurn(mut reading) => reading.part(part_bytes, spare),
         }
     }
 }
 
-fn at_once(file: &Positioned, at: u64, part_bytes: usize, mut buffer: Buffer) -> Result<Part, Failure> {
+fn at_once(file: &Positioned, ends: Ends, at: u64, part_bytes: usize, mut buffer: Buffer) -> Result<Part, Failure> {
     // What stands before decides whether an event begins here.
     let first = at.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
     let from = (at - first) as usize;
@@ -109,9 +110,9 @@ fn at_once(file: &Positioned, at: u64, part_bytes: usize, mut buffer: Buffer) ->
         let more = file.read(buffer.room(room), offset).map_err(Failure::Io)?;
         buffer.fill(more);
         ended |= more < room;
-        start = start.or_else(|| start_of_event(&buffer, from));
+        start = start.or_else(|| start_of_event(&buffer, from, ends));
         // An event that begins behind the target of this part is of the next.
-        let end = start.and_then(|start| start_of_event(&buffer, start.max(from + part_bytes)));
+        let end = start.and_then(|start| start_of_event(&buffer, start.max(from + part_bytes), ends));
         match end {
             Some(end) => break Some(end),
             None if ended => break None,
@@ -126,12 +127,12 @@ fn at_once(file: &Positioned, at: u64, part_bytes: usize, mut buffer: Buffer) ->
     Ok(Part { buffer, end, read, is_last, broken: None })
 }
 
-/// The first place at or behind `from` that is behind a blank line.
-fn start_of_event(bytes: &[u8], from: usize) -> Option<usize> {
+/// The first place at or behind `from` that is behind one of the ends: a blank line, nearly always.
+fn start_of_event(bytes: &[u8], from: usize, ends: Ends) -> Option<usize> {
     let mut window = 1 << 10;
     loop {
         let until = from.saturating_add(window).min(bytes.len());
-        let found = ENDS.iter().filter_map(|&end| {
+        let found = ends.iter().filter_map(|&end| {
             let first = from.saturating_sub(end.len());
             Some(first + memmem::find(bytes.get(first..until)?, end)? + end.len())
         });
@@ -144,7 +145,12 @@ fn start_of_event(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// A blank line ended by LF or CRLF behind a line that LF ends. Others (CR alone) are not looked for.
-const ENDS: [&[u8]; 2] = [b"\n\n", b"\n\r\n"];
+pub(super) const EVENT_ENDS: Ends = &[b"\n\n", b"\n\r\n"];
+/// The end of a line.
+pub(super) const LINE_ENDS: Ends = &[b"\n"];
+
+/// Behind what a part may begin.
+pub(super) type Ends = &'static [&'static [u8]];
 
 impl Reading {
     fn part(&mut self, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
@@ -153,7 +159,7 @@ impl Reading {
         let (mut broken, mut ended) = (None, false);
         let end = loop {
             if buffer.len() >= part_bytes
-                && let Some(end) = last_end_of_event(&buffer, part_bytes)
+                && let Some(end) = last_end_of_event(&buffer, part_bytes, self.ends)
             {
                 break end;
             }
@@ -184,13 +190,13 @@ impl Reading {
 
 /// The end of an event, behind its blank line, at or behind `least`; the last one if the bytes are about as many, else
 /// the first.
-fn last_end_of_event(bytes: &[u8], least: usize) -> Option<usize> {
+fn last_end_of_event(bytes: &[u8], least: usize, ends: Ends) -> Option<usize> {
     if bytes.len() > 2 * least {
-        return start_of_event(bytes, least);
+        return start_of_event(bytes, least, ends);
     }
     let near = bytes.len().saturating_sub(NEAR);
     for from in [near, 0] {
-        for end in ENDS {
+        for &end in ends {
             if let Some(place) = memmem::rfind(&bytes[from..], end) {
                 return Some(from + place + end.len());
             }
@@ -221,7 +227,7 @@ mod tests {
             }
             std::fs::write(&path, &source).expect("a file can be written");
             for part_bytes in [1, 7, 64, 200, 5000] {
-                let parts = Parts::new(Box::new(Blocks::open(&path, None).expect("it is there")));
+                let parts = Parts::new(Box::new(Blocks::open(&path, None).expect("it is there")), EVENT_ENDS);
                 let (mut claim, mut found, mut ends) = (Claim::default(), Vec::new(), Vec::new());
                 loop {
                     let Ok(part) = parts.enter().part(claim.at, part_bytes, Buffer::default()) else {

@@ -17,7 +17,8 @@ impl Tracker {
             let parent = self.rows[number].parent.and_then(|parent| places[parent].or(parents[parent]));
             parents.push(parent);
             let continues_an_open_row = parent.is_some_and(|parent| self.rows[parent].open);
-            let is_asked_for = self.ended == Some(number) || self.last_row == number || keep(number);
+            let was_ended = self.ended == Some(number) || self.others.values().any(|one| one.ended == Some(number));
+            let is_asked_for = was_ended || self.last_row == number || keep(number);
             if self.rows[number].open || continues_an_open_row || is_asked_for {
                 self.rows.swap(left, number);
                 self.rows[left].parent = parent;
@@ -31,6 +32,16 @@ impl Tracker {
         self.current = self.current.map(place);
         self.ended = self.ended.map(place);
         self.last_row = place(self.last_row);
+        for aside in self.others.values_mut() {
+            aside.open.iter_mut().chain(&mut aside.open_rows).for_each(|row| *row = place(*row));
+            aside.current = aside.current.map(place);
+            aside.ended = aside.ended.map(place);
+            let children = std::mem::take(&mut aside.children).into_iter();
+            let still = |parts: Vec<usize>| parts.into_iter().filter_map(|part| places[part]).collect();
+            aside.children = children.filter_map(|(row, parts)| Some((places[row]?, still(parts)))).collect();
+            aside.here_mut().rows.clear();
+        }
+        self.here.rows.clear();
         if let Some(news) = &mut self.news {
             *news = news.iter().filter_map(|&row| places[row]).collect();
         }

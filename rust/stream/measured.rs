@@ -50,6 +50,22 @@ impl Sink for Measured {
         self.tracker.begin_exchange(exchange);
     }
 
+    fn go_back(&mut self, number: u64) {
+        self.tracker.go_back(number);
+    }
+
+    fn keep(&mut self, kept: &[Option<Vec<u8>>]) {
+        self.tracker.keep(kept);
+    }
+
+    fn time(&mut self, time: Option<f64>) {
+        self.tracker.time(time);
+    }
+
+    fn content_at(&mut self, time: f64) {
+        self.tracker.content_at(time);
+    }
+
     fn end_exchange(&mut self) {
         self.tracker.end_exchange();
     }

@@ -64,6 +64,12 @@ pub struct Row {
     pub times: Times,
     /// How much text it has, if that was [measured](super::Measured).
     pub written: Written,
+    /// When its first and its last text were read, in seconds, where that is known.
+    pub first_content: Option<f64>,
+    /// See there.
+    pub last_content: Option<f64>,
+    /// When its exchange began.
+    pub began: Option<f64>,
     /// What is kept of its exchange, if it is of one.
     pub kept: Option<Kept>,
     pub(super) finish_index: u64,
@@ -95,6 +101,9 @@ impl Row {
             cost: f64::NAN,
             times: Times::default(),
             written: Written::default(),
+            first_content: None,
+            last_content: None,
+            began: None,
             kept: None,
             finish_index: u64::MAX,
             seen: 0,
@@ -157,6 +166,8 @@ impl Row {
         }
         self.times = later.times.or(self.times);
         self.written += later.written;
+        self.first_content = self.first_content.or(later.first_content);
+        self.last_content = later.last_content.or(self.last_content);
         self.seen |= later.seen;
         self.finished |= later.finished;
         self.done |= later.done;

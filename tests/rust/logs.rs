@@ -7,7 +7,9 @@ mod support;
 use chunkwire::chunk::{Doc, Node};
 use chunkwire::decoder::{Body, Decoder, Exchange, Found, Options, Paths, Shaped, Sink, Stats};
 use chunkwire::error::{Damage, Place};
-use chunkwire::log::{Format, Log, Path, Request, Told, Wanted};
+use chunkwire::log::{Format, Log, Path, Request, Told, Wanted, recognise};
+use chunkwire::scan::{Outcome, Scan};
+use chunkwire::source::Blocks;
 use chunkwire::stream::Tracker;
 use support::{all_cuts, by, recorded};
 
@@ -316,4 +318,42 @@ fn a_line_that_is_too_long_is_told_and_not_kept() {
         assert_eq!(found, [("event_too_large", 1), ("chunk", 2)]);
         assert_eq!(stats.damaged_bytes, 512);
     }
+}
+
+#[test]
+fn several_threads_find_what_one_does() {
+    let (mut exchanges, mut chunks) = (Vec::new(), Vec::new());
+    for (number, (_, stream)) in recorded().iter().enumerate() {
+        exchanges.extend_from_slice(&WRAPPINGS[0].1(stream));
+        exchanges.extend_from_slice(if number % 7 == 0 { b"\n\n{\"choices\": []}\n" } else { b"\r\n" });
+        for (what, text, _) in plain(stream).0.items {
+            if what == "chunk" && !text.contains(&b'\n') {
+                chunks.extend_from_slice(&[&*text, b"\n"].concat());
+            }
+        }
+    }
+    exchanges.extend_from_slice(b"{\"response_body\": \"data: {\\\"choices");
+    let path = std::env::temp_dir().join(format!("chunkwire-logs-{}", std::process::id()));
+    for (log, wanted) in [(exchanges, wanted(Format::Exchanges, "response_body")), (chunks, wanted(Format::Chunks, ""))]
+    {
+        let mut tracker = Tracker::default();
+        let (stats, _) = read_into(&[&log], &wanted, usize::MAX, &mut tracker);
+        let told = |streams: &chunkwire::stream::Streams| {
+            let rows = streams.rows.iter();
+            rows.map(|row| (row.id.clone(), row.chunks, row.offset, row.status().name())).collect::<Vec<_>>()
+        };
+        let alone = told(&tracker.finish());
+        std::fs::write(&path, &log).expect("a file can be written");
+        for part_bytes in [1 << 12, 1 << 16, 1 << 20] {
+            let layout = recognise(&log, &wanted.request);
+            let blocks = Box::new(Blocks::open(&path).expect("it is there"));
+            let lines = (wanted.clone(), layout);
+            let mut scan = Scan::of_lines(blocks, Options::default(), 3, part_bytes, false, lines);
+            while scan.work() {}
+            let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
+            assert_eq!(told(&done.0), alone);
+            assert_eq!(done.1, stats);
+        }
+    }
+    let _ = std::fs::remove_file(path);
 }

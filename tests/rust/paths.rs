@@ -249,7 +249,7 @@ impl Rows {
             format!("{usage:?} {:?} {}", row.status(), row.chunks)
         });
         let rows = rows.collect();
-        let columns = Columns::new(streams, options.shapes);
+        let columns = Columns::new(streams, options.shapes, 0);
         let texts = [&columns.model, &columns.finish_reason, &columns.status];
         Self {
             rows,

@@ -46,7 +46,7 @@ fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcom
 
 /// All that a caller can see of the streams.
 fn seen(streams: Streams) -> String {
-    let columns = Columns::new(streams, true);
+    let columns = Columns::new(streams, true, 0);
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         columns.tokens,
@@ -121,7 +121,7 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
     let (mut decoder, mut measured) = (Decoder::new(Options::default()), Measured::default());
     while decoder.decode(&source, &mut 0, usize::MAX, &mut measured) {}
     decoder.finish(&mut measured);
-    let alone = Columns::new(measured.into_tracker().finish(), true);
+    let alone = Columns::new(measured.into_tracker().finish(), true, 0);
     // 30 tokens a stream: "t0" to "t9" and "t10" to "t29". The last stream is broken off.
     let whole: Vec<_> =
         alone.content_deltas.iter().zip(&alone.text_bytes).filter(|measured| *measured == (&30, &80)).collect();
@@ -132,7 +132,7 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
         let mut scan = Scan::measuring(blocks, Options::default(), threads, part_bytes);
         while scan.work() {}
         let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not split") };
-        let columns = Columns::new(done.0, true);
+        let columns = Columns::new(done.0, true, 0);
         assert_eq!(columns.content_deltas, alone.content_deltas);
         assert_eq!(columns.text_bytes, alone.text_bytes);
     }

@@ -35,7 +35,7 @@ pub(crate) fn read(pieces: &[&[u8]], options: Options) -> (Vec<Row>, Vec<Damage>
         while decoder.decode(piece, &mut at, 1000, &mut tracker) {}
     }
     decoder.finish(&mut tracker);
-    let columns = Columns::new(tracker.finish(), options.shapes);
+    let columns = Columns::new(tracker.finish(), options.shapes, 0);
     let rows = (0..columns.chunks.len()).map(|row| row_of(&columns, row)).collect();
     for coded in [&columns.model, &columns.finish_reason, &columns.status] {
         check_categories(coded);
