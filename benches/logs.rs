@@ -23,7 +23,7 @@ const EVENTS_A_BODY: usize = 300;
 fn streams() -> Source {
     Box::new(|random: &mut Random| {
         let id = random.letters(29);
-        let mut event = |delta: String, finish: &str| {
+        let event = |delta: String, finish: &str| {
             let text = format!(
                 "data: {{\"id\":\"chatcmpl-{id}\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\
                  \"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\

@@ -125,8 +125,7 @@ impl Elements {
             if std::mem::take(&mut self.escaped) && text.get(at).is_some_and(|&byte| byte != b'\n') {
                 at += 1;
             }
-            let Some(found) = memchr3(b'"', b'\\', b'\n', text.get(at..)?) else { return None };
-            at += found;
+            at += memchr3(b'"', b'\\', b'\n', text.get(at..)?)?;
             if text[at] != b'\\' {
                 self.in_string = false;
                 return Some(at + 1);

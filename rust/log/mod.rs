@@ -70,6 +70,7 @@ pub struct Log {
     state: State,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
 enum State {
     Known(Reader),
     /// Recognised, after some was held: what was held, and how far it is decoded.
@@ -80,6 +81,7 @@ enum State {
     Foreign(Vec<u8>),
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
 enum Reader {
     Plain(Decoder),
     Exchanges(Box<Exchanges>),

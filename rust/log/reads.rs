@@ -126,6 +126,7 @@ impl Reads {
     }
 
     /// Takes all that are left, in the order in which they began.
+    #[expect(clippy::vec_box, reason = "they are large, and are handed on")]
     pub fn take_all(&mut self) -> Vec<Box<Piecewise>> {
         self.by_silence.clear();
         let mut all: Vec<_> = self.open.drain().map(|(_, one)| one).collect();

@@ -295,9 +295,12 @@ fn objects(head: &[u8]) -> Vec<Seen> {
     values.filter(|line| matches!(line, Seen::Object(..))).collect()
 }
 
+/// Says of a value whether it may be a body.
+type IsBody = fn(&Seen) -> bool;
+
 /// Looks for bodies in the members of lines.
 fn by_lines(lines: &[Seen]) -> Layout {
-    let searches: [(fn(&Seen) -> bool, &str); 2] =
+    let searches: [(IsBody, &str); 2] =
         [(holds_events, "server-sent events"), (holds_chunks, "chunks or completions as JSON")];
     for (is_body, what) in searches {
         for (number, line) in (1..).zip(lines) {
