@@ -361,7 +361,8 @@ impl Common {
         state.opening -= 1;
         match opened {
             Ok(blocks) => {
-                let scan = Shared::new(Box::new(blocks), options, threads, part_bytes, measures, None, self.read.clone());
+                let scan =
+                    Shared::new(Box::new(blocks), options, threads, part_bytes, measures, None, self.read.clone());
                 scan.readers.store(1, Relaxed);
                 let open = Arc::new(Open { number: job.first, scan });
                 state.open.push(open.clone());

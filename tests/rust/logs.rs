@@ -346,7 +346,7 @@ fn several_threads_find_what_one_does() {
         std::fs::write(&path, &log).expect("a file can be written");
         for part_bytes in [1 << 12, 1 << 16, 1 << 20] {
             let layout = recognise(&log, &wanted.request);
-            let blocks = Box::new(Blocks::open(&path).expect("it is there"));
+            let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
             let lines = (wanted.clone(), layout);
             let mut scan = Scan::of_lines(blocks, Options::default(), 3, part_bytes, false, lines);
             while scan.work() {}
