@@ -146,6 +146,8 @@ class Item:
     kind: str | None = None  # of a damage
     reason: str | None = None
     position: int | None = None
+    whole: bool = False  # a finished completion, which only logs that are no event streams have
+    outside: bool = False  # damage to what was around events, which such logs have, too
 
     def damage(self) -> tuple[Any, ...]:
         return (self.kind, self.reason, self.offset, self.line, self.event, self.position)

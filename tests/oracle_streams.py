@@ -164,12 +164,21 @@ class Collector:
         return self.new(item.offset, id=name)
 
     def chunk(self, item: Item) -> None:
+        if item.whole:
+            return self.completion(item)
         row = self.row_of_chunk(item)
         row.chunks.append((self.number, item))
         row.last = self.number
         row.errored |= bool(item.doc.get("error"))
         if row.open:
             self.current = row
+
+    def completion(self, item: Item) -> None:
+        """A stream of its own, which is over at once and touches no other."""
+        row = Row(item.offset, self.number, item.doc["id"] if is_text(item.doc.get("id")) else None)
+        row.chunks, row.open, row.done, row.final = [(self.number, item)], False, True, self.number
+        row.errored = bool(item.doc.get("error"))
+        self.rows.append(row)
 
     def done(self, item: Item) -> None:
         current = self.current_open()
@@ -203,6 +212,8 @@ class Collector:
 
     def damage(self, item: Item) -> None:
         if item.kind not in ("invalid_json", "too_deep", "event_too_large", "truncated"):
+            return
+        if item.outside and self.rows and not self.current_open():
             return
         row = self.current_open() or self.new(item.offset)
         if item.kind == "truncated":

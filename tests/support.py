@@ -121,7 +121,7 @@ def assert_counts(stats: Any, result: Result) -> None:
 
 def assert_decodes(engine: str, data: bytes, result: Result, **options: Any) -> None:
     """A whole input gives what the oracle gives: chunks, errors in their places, counts, damages."""
-    chunks = chunkwire.decode(data, engine=engine, **options)
+    chunks = chunkwire.decode(data, engine=engine, **{"format": "sse", **options})
     assert full(drain(chunks)) == full_of(result)
     assert_counts(chunks.stats, result)
 

@@ -30,13 +30,15 @@ def ids(found: list[Any]) -> list[Any]:
 
 # --- what is no stream
 
+LIKE_JSON = "it looks like JSON, not like server-sent events"
+
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n", "it looks like HTML"),
-        (b'{"error": {"message": "no"}}\n', "it looks like JSON, not like server-sent events"),
-        (b'[{"choices": []}]', "it looks like JSON, not like server-sent events"),
+        (b'{"error": {"message": "no"}}\n', LIKE_JSON),
+        (b'[{"choices": []}]', LIKE_JSON),
         (b"hello world\n", "this is no event stream"),
         (bytes(range(14, 250)), "this is no event stream"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "this is no event stream"),
@@ -47,17 +49,17 @@ def test_not_a_stream(engine: str, tmp_path: Path, data: bytes, words: str) -> N
     path = tmp_path / "log.sse"
     path.write_bytes(data)
     with pytest.raises(chunkwire.DecodeError) as caught:
-        list(chunkwire.decode(path, engine=engine))
+        list(chunkwire.decode(path, engine=engine, format="sse"))
     error = caught.value
     assert (error.kind, error.offset, error.line, error.event) == ("not_a_stream", 0, 1, 0)
     assert error.reason == f"no event found; {words}"
     assert str(path) in str(error)
     assert isinstance(error, ValueError)
-    chunks = chunkwire.decode(path, engine=engine, on_error="skip")
+    chunks = chunkwire.decode(path, engine=engine, on_error="skip", format="sse")
     assert list(chunks) == []
     assert chunks.stats.damages[0].reason == error.reason
     assert chunks.stats.skipped_bytes == len(data) - data.count(b"\n\n")
-    assert list(chunkwire.usage(path, engine=engine).status) == ["malformed"]
+    assert list(chunkwire.usage(path, engine=engine, format="sse").status) == ["malformed"]
 
 
 def test_an_empty_file_is_an_empty_stream(engine: str, tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def test_folders_and_globs(run: Run, clean: Path, tmp_path: Path) -> None:
         result = run("usage", path, "--threads", 2)
         assert result.code == 0
         assert result.lines[5].split()[1] == "4"
-        told = "chunkwire: passed over 1 file (neither .sse, .txt, .log, .stream nor .events): notes.md\n"
+        told = "chunkwire: passed over 1 file (neither .sse, .txt, .log, .stream, .events, "
+        told += ".jsonl, .ndjson nor .har): notes.md\n"
         assert result.err == (told if path == tmp_path else "")
     assert len(run("decode", tmp_path).lines) == 4
     assert "nothing is wrong in 2 sources" in run("check", tmp_path).out

@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_given(engine: str, tmp_path: P
 
     options: dict[str, Any] = {"strict": False, "max_event_bytes": 1 << 20}
     read = _reading.read_all(
-        found, options=options, format="auto", engine=engine, threads=3, max_decompressed_bytes=None,
+        found, options=options, log={}, engine=engine, threads=3, max_decompressed_bytes=None,
         progress=None, on_error="skip",
     )  # fmt: skip
     assert [label for label, _ in read.failures] == [paths[number] for number in gone]

@@ -28,7 +28,7 @@ def printed() -> list[str]:
 
 
 def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
-    iterate, batches, columns, arrow, costs, messages, push, client, events, sdk, damage = printed
+    iterate, batches, columns, arrow, costs, messages, push, client, events, sdk, logs, damage = printed
     assert re.fullmatch(r"[1-9]\d* \[[\d ]+\] \[.*\] \S+\n", batches)
     assert re.search(r"\n \S+ [1-9]\d*\n", iterate), "a model and its total tokens"
     assert "streams reported usage" in columns
@@ -40,6 +40,8 @@ def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
     assert client == ""
     assert events == "greeting Hi\n"
     assert sdk == ""
+    assert logs.startswith("['ann'] user")
+    assert "<bytes>: exchanges (streams in response_body)" in logs
     chunks, *damages = damage.splitlines()
     assert re.fullmatch(r"\d+ chunks; [1-9]\d* damages", chunks)
     assert damages

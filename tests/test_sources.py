@@ -243,8 +243,10 @@ def test_what_is_no_source(engine: str) -> None:
 def test_formats(engine: str) -> None:
     assert ids(chunkwire.decode(DATA, engine=engine, format="sse")) == IDS
     for function in (chunkwire.decode, chunkwire.events, chunkwire.adecode, chunkwire.usage):
-        with pytest.raises(ValueError, match="format must be one of 'auto', 'sse', not 'jsonl'"):
-            function(DATA, engine=engine, format="jsonl")  # type: ignore[operator]
+        with pytest.raises(ValueError, match=r"format must be one of 'auto', 'sse', 'jsonl', .*, not 'csv'"):
+            function(DATA, engine=engine, format="csv")  # type: ignore[operator]
+    with pytest.raises(ValueError, match="of format 'sse', not of 'jsonl'"):
+        chunkwire.events(DATA, engine=engine, format="jsonl")
 
 
 # --- many sources

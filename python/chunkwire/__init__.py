@@ -33,7 +33,9 @@ Logs that are being written, through rotation and truncation; `UsageReader` for 
     for chunk in chunkwire.follow("live.sse"): ...
     for usage in chunkwire.follow_usage("live.sse"): print(usage.summary())
 
-Any server-sent events, not only chunks: `events`. A log to be shared, without what was said in it: `redact`.
+Any server-sent events, not only chunks: `events`. Logs may hold streams in JSON lines, HAR files or cassettes, too: the
+format is recognised, and `explain` says what a log is, why, and what its servers do.
+A log to be shared, without what was said in it: `redact`.
 
 What is damaged raises `DecodeError`, and what the server reports as an error raises `StreamError`; decoding can go on
 after either. With ``on_error="skip"`` they are counted instead: ``.stats`` (a `Stats`) says where every byte went.
@@ -45,6 +47,7 @@ from chunkwire._batches import ChunkBatch, batches
 from chunkwire._completions import Audio, Completion, CompletionChoice, Message, completions
 from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
+from chunkwire._explain import Explanation, explain
 from chunkwire._follow import Followed, follow, follow_usage
 from chunkwire._model import (
     Choice,
@@ -80,6 +83,7 @@ __all__ = [
     "Decoder",
     "Delta",
     "Event",
+    "Explanation",
     "Followed",
     "FunctionCall",
     "Logprobs",
@@ -99,6 +103,7 @@ __all__ = [
     "contents",
     "decode",
     "events",
+    "explain",
     "follow",
     "follow_usage",
     "redact",

@@ -20,7 +20,7 @@ __all__ = ["SUFFIXES", "Members", "is_archive", "is_log", "kind_of", "members_of
 
 #: The files of a folder or an archive that are read. A path that is named, or matched by a glob, is read whatever its
 #: suffix.
-SUFFIXES = (".sse", ".txt", ".log", ".stream", ".events")
+SUFFIXES = (".sse", ".txt", ".log", ".stream", ".events", ".jsonl", ".ndjson", ".har")
 PACKED = (".gz", ".zst", ".xz", ".bz2", ".br")
 _TARS = (".tar", ".tgz", ".tzst", ".txz", ".tbz2", *(".tar" + suffix for suffix in PACKED))
 

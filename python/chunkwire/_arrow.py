@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["batch_array", "batch_schema", "batch_stream", "usage_schema", "usage_stream"]
 
 #: Columns that have a value in every row.
-_ALWAYS = frozenset({"source", "status", "offset", "chunks", "reported", "content_deltas", "text_bytes"})
+_ALWAYS = frozenset({"source", "status", "offset", "chunks", "reported", "content_deltas", "text_bytes", "measured"})
 
 #: A column as the extension module takes it: its name, its kind, and what is said of that in rust/python/arrow.
 _Column = tuple[Any, ...]
@@ -59,6 +59,10 @@ def _usage_column(table: UsageTable, name: str) -> _Column:
         ids, ends = joined
         return name, "joined", ids, ends, _is_text(ends)
     column = table._column(name)
+    if name in table._rows.kept:
+        from chunkwire._kept import arrow_column
+
+        return arrow_column(name, column)
     valid = None if name in _ALWAYS else table.valid(name)
     return name, column.dtype.name, column, valid
 

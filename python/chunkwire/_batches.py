@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire._arrays import Table, objects
 from chunkwire._decode import MAX_EVENT_BYTES, opened
+from chunkwire._sources import check_format
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def batches(
     on_error: OnError = "raise",
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
@@ -65,7 +69,7 @@ def batches(
     columns = opened(
         "batches",
         source,
-        format,
+        check_format(format, field, id_field, time_field),
         engine,
         size=size,
         on_error=on_error,

@@ -23,8 +23,8 @@ _REMEMBERED = 1 << 12
 class Numbered:
     """A sink that keeps of each chunk the number of its stream (see `Tracker.number`), and passes all on to another."""
 
-    def __init__(self, sink: Any) -> None:
-        self.streams: deque[int] = deque()
+    def __init__(self, sink: Any, streams: deque[int]) -> None:
+        self.streams = streams
         self._sink = sink
         self._tracker = Tracker(numbers_only=True)
         self._found = 0
@@ -34,6 +34,13 @@ class Numbered:
         self._tracker.chunk(sent, raw, offset, line, event)
         self.streams.append(self._tracker.number())
         self._sink.chunk(sent, raw, offset, line, event)
+        self._count()
+
+    def completion(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
+        """Takes a finished completion."""
+        self._tracker.completion(sent, raw, offset, line, event)
+        self.streams.append(self._tracker.number())
+        self._sink.completion(sent, raw, offset, line, event)
         self._count()
 
     def done(self, offset: int) -> None:
@@ -50,6 +57,12 @@ class Numbered:
     def damage(self, damage: Damage) -> None:
         """Takes damage."""
         self._tracker.damage(damage)
+        self._sink.damage(damage)
+        self._count()
+
+    def damage_outside(self, damage: Damage) -> None:
+        """Takes damage to what was around events."""
+        self._tracker.damage_outside(damage)
         self._sink.damage(damage)
         self._count()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chunkwire import _model
 from chunkwire._decode import MAX_EVENT_BYTES, opened
+from chunkwire._sources import check_format
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def completions(
     on_error: OnError = "skip",
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
@@ -61,7 +65,7 @@ def completions(
     streams = opened(
         "completions",
         source,
-        format,
+        check_format(format, field, id_field, time_field),
         engine,
         progress,
         on_error=on_error,

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, final
 
 from chunkwire import _engine, _progress, _responses
+from chunkwire._formats import prepared
 from chunkwire._model import Chunk, Event
 from chunkwire._sources import Source, check_format, resolve
 from chunkwire._stats import Stats
@@ -28,7 +29,7 @@ MAX_EVENT_BYTES = 64 << 20
 _READ_BYTES = 1 << 16
 
 OnError: TypeAlias = Literal["raise", "skip"]
-Format: TypeAlias = Literal["auto", "sse"]
+Format: TypeAlias = Literal["auto", "sse", "jsonl", "exchanges", "reads", "chunks", "har", "vcr"]
 Engine: TypeAlias = Literal["auto", "native", "simdjson"]
 OneSource: TypeAlias = "str | PathLike[str] | Buffer | BinaryIO | Iterable[Buffer] | Response"
 
@@ -66,18 +67,18 @@ class Events(Protocol):
 def opened(
     what: str,
     source: OneSource,
-    format: Format,
+    log: dict[str, str],
     engine: Engine,
     progress: _progress.Progress = None,
     *,
     max_decompressed_bytes: int | None = None,
     **options: Any,
 ) -> Any:
-    """What an engine's function of this name gives for a source; its options go with it."""
-    check_format(format)
+    """What an engine's function of this name gives for a source; its options go with it. ``log`` is what `check_format`
+    gave."""
     resolved = resolve(source)
-    feed = resolved.bounded(max_decompressed_bytes)
-    found = getattr(_engine.load(engine), what)(feed, name=resolved.name, **options)
+    feed, log = prepared(resolved, log, max_decompressed_bytes)
+    found = getattr(_engine.load(engine), what)(feed, name=resolved.name, **options, **log)
     return _progress.Watched(found, resolved, progress) if progress is not None and progress is not False else found
 
 
@@ -87,6 +88,9 @@ def decode(
     on_error: OnError = "raise",
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
@@ -107,8 +111,17 @@ def decode(
     strict : bool
         Drop an event that the source ends in the middle of, as the standard says. Otherwise it is decoded if it is
         whole, and damage of kind ``truncated`` if not.
-    format : "auto" or "sse"
-        Of the source: server-sent events.
+    format : str
+        How the source holds streams, told by its first 64 KiB with "auto": "sse", server-sent events as they were sent;
+        "exchanges", JSON lines, one request with its response a line; "reads", JSON lines, one event or one read of
+        the network a line; "chunks", JSON without server-sent events, by line or as one array; "har", a HAR file;
+        "vcr", a cassette (its YAML needs the extra ``yaml``). "jsonl" is whichever of exchanges, reads and chunks it
+        is. (The README says more.)
+    field : str, optional
+        In which member of a line the streams are, such as ``response.body``: names with dots between them, ``\\.`` for
+        a dot in a name. It may lead through strings that hold JSON.
+    id_field, time_field : str, optional
+        Of "reads": the members that tell whose piece a line is, and when it came.
     engine : "auto", "native" or "simdjson"
         Who decodes. The results are the same.
     max_event_bytes : int
@@ -128,7 +141,7 @@ def decode(
     chunks: Chunks = opened(
         "chunks",
         source,
-        format,
+        check_format(format, field, id_field, time_field),
         engine,
         progress,
         on_error=on_error,
@@ -145,6 +158,9 @@ def contents(
     on_error: OnError = "raise",
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
@@ -163,7 +179,7 @@ def contents(
     texts: Contents = opened(
         "contents",
         source,
-        format,
+        check_format(format, field, id_field, time_field),
         engine,
         progress,
         on_error=on_error,
@@ -183,23 +199,27 @@ def events(
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
 ) -> Events:
-    """The server-sent events of a source, whatever their data. (The options are those of `decode`.)"""
-    found: Events = opened(
-        "events",
-        source,
-        format,
-        engine,
-        strict=strict,
-        max_event_bytes=max_event_bytes,
-        max_decompressed_bytes=max_decompressed_bytes,
-    )
+    """The server-sent events of a source, whatever their data. (The options are those of `decode`; the source is
+    server-sent events as they were sent.)"""
+    _check_sse(format)
+    resolved = resolve(source)
+    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
+    feed = resolved.bounded(max_decompressed_bytes)
+    found: Events = _engine.load(engine).events(feed, name=resolved.name, **limits)
     return found
+
+
+def _check_sse(format: str) -> None:
+    check_format(format)
+    if format not in ("auto", "sse"):
+        raise ValueError(f"events are those of a source of format 'sse', not of {format!r}")
 
 
 @final
 class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
     """Decodes bytes that its caller feeds. The pieces may be cut anywhere. (The options are those of `decode`;
-    ``source`` is the name that errors give.)"""
+    ``source`` is the name that errors give. The format is server-sent events, unless another one is named; with
+    "auto", chunks of a log in JSON come once it is clear which it is.)"""
 
     def __new__(
         cls,
@@ -209,10 +229,15 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         engine: Engine = "auto",
         max_event_bytes: int = MAX_EVENT_BYTES,
         source: str | None = None,
+        format: Format = "sse",
+        field: str | None = None,
+        id_field: str | None = None,
+        time_field: str | None = None,
     ) -> Decoder:
+        log = _format_to_feed(format, field, id_field, time_field)
         module = _engine.load(engine)
         decoder: Decoder = module.Decoder(
-            on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, source=source
+            on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, source=source, **log
         )
         cls.register(type(decoder))
         return decoder
@@ -234,12 +259,23 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         raise NotImplementedError
 
 
+def _format_to_feed(format: str, field: str | None, id_field: str | None, time_field: str | None) -> dict[str, str]:
+    """The format of what is fed: those that are converted are read from paths only."""
+    log = check_format(format, field, id_field, time_field)
+    if format in ("har", "vcr"):
+        raise ValueError(f"a file of format {format!r} is read whole: use chunkwire.decode()")
+    return {"format": format} | log if format != "sse" else {}
+
+
 def adecode(
     source: AsyncIterable[Buffer] | AsyncResponse | OneSource,
     *,
     on_error: OnError = "raise",
     strict: bool = False,
-    format: Format = "auto",
+    format: Format = "sse",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
     max_decompressed_bytes: int | None = None,
@@ -247,9 +283,10 @@ def adecode(
     """The chunks of an asynchronous source, for ``async for``. (The options are those of `decode`.)
 
     ``source`` is an asynchronous iterable of bytes, a response of httpx, httpx2 or aiohttp, or a file whose ``read`` is
-    a coroutine (`asyncio.StreamReader`). Whatever `decode` takes will also do, but reading it blocks the loop.
+    a coroutine (`asyncio.StreamReader`). Whatever `decode` takes will also do, but reading it blocks the loop. The
+    format is server-sent events, unless another one is named.
     """
-    check_format(format)
+    log = _format_to_feed(format, field, id_field, time_field)
     blocks = _blocks(source)
     name = None
     if blocks is None:
@@ -257,13 +294,15 @@ def adecode(
         name = resolved.name
         if isinstance(resolved.feed, (str, bytes)):
             # The engine reads these best, and unpacks what is packed.
-            feed = resolved.bounded(max_decompressed_bytes)
-            chunks = _engine.load(engine).chunks(
-                feed, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name
-            )
+            limits = {"strict": strict, "max_event_bytes": max_event_bytes}
+            told = check_format(format, field, id_field, time_field)
+            feed, told = prepared(resolved, told, max_decompressed_bytes)
+            chunks = _engine.load(engine).chunks(feed, on_error=on_error, name=name, **limits, **told)
             return AsyncChunks(chunks, None, None)
         blocks = _Async(resolved)
-    decoder = Decoder(on_error=on_error, strict=strict, engine=engine, max_event_bytes=max_event_bytes, source=name)
+    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
+    options: dict[str, Any] = {"on_error": on_error, "engine": engine, "source": name, **limits, **log}
+    decoder = Decoder(**options)
     return AsyncChunks(decoder, blocks, source)
 
 

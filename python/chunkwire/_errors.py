@@ -44,7 +44,8 @@ class DecodeError(ChunkwireError, ValueError):
     ----------
     kind : str
         One of ``invalid_json``, ``too_deep``, ``not_a_chunk``, ``truncated``, ``event_too_large``,
-        ``not_a_stream``, ``source_too_large``. The list only ever grows.
+        ``not_a_stream``, ``source_too_large``, ``wrong_format`` (a line, or a file, is not in the format of its log).
+        The list only ever grows.
     reason : str
         What was expected and what was found.
     position : int or None

@@ -395,6 +395,13 @@ class Completions:
             wrong.pop()
         self._look()
 
+    def completion(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
+        """Takes a finished completion."""
+        row = self._tracker.completion(sent, raw, offset, line, event)
+        self._states[row] = state = _State()
+        state.fold(sent)
+        self._look()
+
     def done(self, offset: int) -> None:
         """Takes a `[DONE]`."""
         self._tracker.done(offset)
@@ -409,6 +416,12 @@ class Completions:
     def damage(self, damage: Damage) -> None:
         """Takes damage."""
         self._tracker.damage(damage)
+        self._look()
+        self._queue.damage(damage)
+
+    def damage_outside(self, damage: Damage) -> None:
+        """Takes damage to what was around events."""
+        self._tracker.damage_outside(damage)
         self._look()
         self._queue.damage(damage)
 

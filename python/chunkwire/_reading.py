@@ -14,22 +14,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chunkwire import _engine, _progress
 from chunkwire._archives import Members
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
+from chunkwire._formats import Replayed, convert, may_be_other, prepared
 from chunkwire._rows import Part
-from chunkwire._sources import Found, Source, check_bound, check_format, counted, find, size_of
+from chunkwire._sources import Found, Source, check_bound, counted, find, size_of
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats, StatsBySource
+
+if TYPE_CHECKING:
+    from chunkwire._logs._convert import Note
 
 __all__ = ["Read", "check", "processors", "read_all"]
 
 #: Damage that is never raised: nothing was lost by it.
-_COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type"})
-#: What says that a source cannot be read. (ImportError: what unpacks it is not installed.)
-_UNREADABLE = (OSError, ImportError)
+_COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type", "no_body"})
+#: What says that a source cannot be read. (ImportError: what unpacks it is not installed. DecodeError: it is no file of
+#: its format.)
+_UNREADABLE = (OSError, ImportError, DecodeError)
 _COUNTS = tuple(item.name for item in fields(Stats) if item.name != "damages")
+_USAGE_ONLY = ("threads", "measure", "keep")
 #: How often the progress is told while threads work, in seconds.
 _EVERY = 0.1
 
@@ -55,15 +61,15 @@ def read_all(
     sources: Any,
     *,
     options: dict[str, Any],
-    format: str,
+    log: dict[str, str],
     engine: str,
     threads: int | None,
     max_decompressed_bytes: int | None,
     progress: Any,
     on_error: str,
 ) -> Read:
-    """Finds the sources, if that is not done, and reads them all."""
-    check(format, threads, on_error, max_decompressed_bytes)
+    """Finds the sources, if that is not done, and reads them all. ``log`` is what `check_format` gave."""
+    check(threads, on_error, max_decompressed_bytes)
     raises = on_error == "raise"
     module = _engine.load(engine)
     found = sources if isinstance(sources, Found) else find(sources)
@@ -94,7 +100,7 @@ def read_all(
     def in_python(some: list[Source]) -> None:
         count = max(1, min(wanted, len(some)))
         # A source alone is split, if it is large.
-        reader = _Reader(module, {**options, "threads": wanted // count}, max_decompressed_bytes, raises, told)
+        reader = _Reader(module, {**options, "threads": wanted // count}, log, max_decompressed_bytes, raises, told)
         results = reader.one_by_one(some) if count < 2 else reader.together(some, count)
         for source, result in zip(some, results, strict=True):
             take(source, result)
@@ -112,11 +118,18 @@ def read_all(
                 read.stats_by_source.extend(part.labels, counts, damages)
                 _add(read.stats, total)
 
+    format = log.get("format", "jsonl" if log else "auto")
+    is_for_pool = is_native and not raises and format in ("auto", "sse") and "keep" not in options
+
+    def is_event_stream(source: Source) -> bool:
+        """Is it a file that the pool can read: server-sent events as they were sent?"""
+        return is_for_pool and type(source.feed) is str and (format == "sse" or not may_be_other(source))
+
     try:
-        for is_path, run in groupby(found.sources, lambda source: type(source.feed) is str):
+        for is_plain, run in groupby(found.sources, is_event_stream):
             some = list(run)
             # One file alone is split by the engine; its bytes are told by the pool.
-            is_pooled = is_path and is_native and not raises and (len(some) > 1 or (told.wanted and wanted > 1))
+            is_pooled = is_plain and (len(some) > 1 or (told.wanted and wanted > 1))
             (in_pool if is_pooled else in_python)(some)
         told.tell(now=True)
     finally:
@@ -129,9 +142,8 @@ def read_all(
     return read
 
 
-def check(format: str, threads: int | None, on_error: str, max_decompressed_bytes: int | None = None) -> None:
+def check(threads: int | None, on_error: str, max_decompressed_bytes: int | None = None) -> None:
     """ValueError or TypeError for an option that cannot be."""
-    check_format(format)
     check_bound(max_decompressed_bytes)
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
@@ -244,9 +256,12 @@ def _size(source: Source) -> int:
 class _Reader:
     """Reads sources with an engine."""
 
-    def __init__(self, module: Any, options: dict[str, Any], most: int | None, raises: bool, told: _Told) -> None:
+    def __init__(
+        self, module: Any, options: dict[str, Any], log: dict[str, str], most: int | None, raises: bool, told: _Told
+    ) -> None:
         self._module = module
         self._options = options
+        self._log = log
         self._most = most
         self._raises = raises
         self._told = told
@@ -326,20 +341,42 @@ class _Reader:
                 self._told.add(size)
 
             feed = Source(counted(source, count), source.name, source.label).bounded(self._most)
-        columns, stats = self._module.usage(feed, **self._options, name=source.label)
+        columns, stats = self._usage(feed, source)
         if self._raises and (stats.damaged or stats.errors):
             self._raise(source, stats)
         if self._told.wanted:
             self._told.add(max((size_of(source) or 0) - before, 0))
         return columns, stats
 
+    def _usage(self, feed: Any, source: Source) -> tuple[dict[str, Any], Stats]:
+        """What the engine says of a source, once what it cannot read by itself is converted."""
+        format = self._log.get("format", "auto")
+        if format == "auto":
+            feed = Replayed.of(feed)
+        if format not in ("har", "vcr"):
+            try:
+                found: tuple[dict[str, Any], Stats] = self._module.usage(
+                    feed, **self._options, **self._log, name=source.label
+                )
+                return found
+            except self._module.NeedsConversion as needed:
+                format = needed.format
+            feed = Replayed.again(feed)
+        notes: list[Note] = []
+        lines, log = convert(feed, format, source.name, notes)
+        columns, stats = self._module.usage(lines, **self._options, **log, name=source.label)
+        stats.damaged += len(notes)
+        room = KEPT_DAMAGES - len(stats.damages)
+        stats.damages += [Damage("no_body", *note, event=0, source=source.label) for note in notes[:room]]
+        return columns, stats
+
     def _raise(self, source: Source, stats: Stats) -> None:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
             try:
-                options = {name: value for name, value in self._options.items() if name not in ("threads", "measure")}
-                feed = source.bounded(self._most)
-                for _ in self._module.chunks(feed, on_error="raise", **options, name=source.name):
+                options = {name: value for name, value in self._options.items() if name not in _USAGE_ONLY}
+                feed, log = prepared(source, self._log, self._most)
+                for _ in self._module.chunks(feed, on_error="raise", **options, **log, name=source.name):
                     pass
             except ChunkwireError as error:
                 raise error.with_traceback(None) from None  # which would keep the file open

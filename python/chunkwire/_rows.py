@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from chunkwire import _kept
 from chunkwire._arrays import objects
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class Rows(Protocol):
         """The columns that it has beside `COLUMNS`."""
 
     @property
+    def kept(self) -> dict[str, str]:
+        """Of those the ones that were kept of lines: for each label its path."""
+
+    @property
     def costs(self) -> Costs | None:
         """What the streams cost, if prices were given."""
 
@@ -106,9 +111,21 @@ class Part:
 class Parts:
     """The columns as engines gave them; each becomes an array when it is asked for."""
 
-    def __init__(self, parts: Sequence[Part], *, measured: bool = False) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        estimated: bool = False,
+        kept: dict[str, str] | None = None,
+    ) -> None:
         self._parts = parts
-        self.added: tuple[str, ...] = (*MEASURES, *ESTIMATES) if measured else ()
+        self.kept: dict[str, str] = kept or {}
+        measured = any(1 in part.columns.get("measured", b"") for part in parts)
+        self.added: tuple[str, ...] = (
+            *(("measured",) if measured else ()),
+            *((*MEASURES, *ESTIMATES) if estimated else ()),
+            *self.kept,
+        )
         self.costs: Costs | None = None
         self._estimates: dict[str, Any] = {}
         self._rows = [sum(part.rows) for part in parts]
@@ -131,6 +148,13 @@ class Parts:
         if name == "part":
             rows = self._rows_by_source()
             return np.repeat(np.arange(len(rows)), rows)
+        if name in self.kept:
+            place = list(self.kept).index(name)
+            found = (_kept.values_of(part.columns["kept"][place]) for part in self._parts)
+            return _kept.array_of([value for values in found for value in values])
+        if name == "measured":
+            some = (part.columns.get("measured") or bytes(sum(part.rows)) for part in self._parts)
+            return np.frombuffer(b"".join(some), "bool")
         if name == "id":
             return objects(
                 [text for part in self._parts for text in _texts(part.columns["id"], part.columns["id_end"])]
@@ -171,6 +195,8 @@ class Parts:
         import numpy as np
 
         numbers: dict[str | None, int] = {}
+        if name in self.kept:
+            return _kept.codes_of(self.column(name))
         if name == "source":
             each = [numbers.setdefault(label, len(numbers)) for part in self._parts for label in part.labels]
             return np.repeat(np.array(each, np.int64), self._rows_by_source()), list(numbers)
@@ -208,6 +234,7 @@ class Picked:
         self._rows = rows
         self._whole = whole  # all rows of one source, which is the only one of the new table
         self.added: tuple[str, ...] = table._rows.added
+        self.kept: dict[str, str] = table._rows.kept
 
     @property
     def costs(self) -> Costs | None:

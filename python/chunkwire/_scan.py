@@ -6,15 +6,15 @@ early.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire import _arrow, _reading
 from chunkwire._archives import Members
 from chunkwire._decode import MAX_EVENT_BYTES
-from chunkwire._rows import Parts
-from chunkwire._sources import Found, Source, find
+from chunkwire._rows import COLUMNS, Parts
+from chunkwire._sources import Found, Source, check_format, find
 from chunkwire._table import UsageTable
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ def scan(
     *,
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     threads: int | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
@@ -52,7 +55,7 @@ def scan(
     on_error : "skip" or "raise"
         With "skip", the rows' ``status`` tells of damage; with "raise", the first damage raises. A source that cannot
         be read raises in any case.
-    strict, format, engine, threads, max_event_bytes, max_decompressed_bytes
+    strict, format, field, id_field, time_field, engine, threads, max_event_bytes, max_decompressed_bytes
         As for `usage`.
 
     Raises
@@ -61,11 +64,12 @@ def scan(
         Where polars is not installed: ``pip install 'chunkwire[polars]'``.
     """
     pl, register = _polars()
-    _reading.check(format, threads, on_error, max_decompressed_bytes)
+    _reading.check(threads, on_error, max_decompressed_bytes)
+    log = check_format(format, field, id_field, time_field)
     _check_again(sources)
     options: dict[str, Any] = {
         "options": {"strict": strict, "max_event_bytes": max_event_bytes},
-        "format": format,
+        "log": log,
         "engine": engine,
         "threads": threads,
         "max_decompressed_bytes": max_decompressed_bytes,
@@ -87,7 +91,7 @@ def scan(
         at_once = 1 if n_rows is not None else threads or _reading.processors()
         for start in range(0, len(found), at_once):
             read = _reading.read_all(Found(found[start : start + at_once], many=False), **options)
-            frame: polars.DataFrame = pl.DataFrame(_Columns(UsageTable(Parts(read.parts), read), needed))
+            frame: polars.DataFrame = pl.DataFrame(_Columns(UsageTable(Parts(read.parts), read), needed or COLUMNS))
             if n_rows is not None:  # so many of all rows, whatever the predicate says of them
                 frame = frame.head(n_rows)
                 n_rows -= len(frame)
@@ -98,14 +102,14 @@ def scan(
                 return
 
     nothing = UsageTable(Parts([]), _reading.Read())
-    query: polars.LazyFrame = register(frames, schema=pl.DataFrame(_Columns(nothing, None)).schema)
+    query: polars.LazyFrame = register(frames, schema=pl.DataFrame(_Columns(nothing, COLUMNS)).schema)
     return query
 
 
 class _Columns:
-    """Some columns of a table, or all of them, for who takes Arrow data."""
+    """Some columns of a table, for who takes Arrow data."""
 
-    def __init__(self, table: UsageTable, names: list[str] | None) -> None:
+    def __init__(self, table: UsageTable, names: Sequence[str]) -> None:
         self._table = table
         self._names = names
 

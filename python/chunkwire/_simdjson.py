@@ -11,18 +11,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
 from chunkwire._clients import ClientEvents
 from chunkwire._columns import Columns, Numbered
-from chunkwire._errors import ChunkwireError, DecodeError, StreamError, error_message
-from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
+from chunkwire._errors import ChunkwireError, DecodeError, StreamError
+from chunkwire._logs._auto import NeedsConversion, reader_of
+from chunkwire._logs._recognise import recognise
+from chunkwire._logs._sinks import ExchangeMessages, ExchangeNumbers, ExchangeRows
 from chunkwire._messages import Completions
 from chunkwire._session import Models, Relay, Session
-from chunkwire._sse import Frame, Framer, decode_utf8
+from chunkwire._sse import Frame
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
+from chunkwire._verdicts import CHUNK, DAMAGE, MAX_EVENT_BYTES, PIECE_BYTES, ChunkReader, EventReader
 from chunkwire._views import (
     Choice,
     Chunk,
@@ -49,6 +52,7 @@ __all__ = [
     "FunctionCall",
     "Logprobs",
     "Models",
+    "NeedsConversion",
     "PromptTokensDetails",
     "Relay",
     "Session",
@@ -61,34 +65,13 @@ __all__ = [
     "completions",
     "contents",
     "events",
+    "recognise",
     "restore",
     "usage",
 ]
 
-MAX_EVENT_BYTES = 64 << 20
-#: The native engine counts no further inside an event; so neither does this one.
-_MOST_EVENT_BYTES = (1 << 28) - 1
-
-#: How many characters of what a server said are kept as an error's reason.
-_MESSAGE_LENGTH = 200
-
-#: How much is decoded at once: little enough that what comes of it stays in the processor's cache.
-_PIECE_BYTES = 1 << 16
-
-# What became of an event: decides to which count its bytes go.
-_CHUNK, _DONE, _ERROR, _KEEPALIVE, _DAMAGE = range(5)
-
 #: Damage that is counted only; nothing was lost by it.
 _NOT_RAISED = frozenset({"invalid_utf8", "wrong_type"})
-
-
-class _Sink(Protocol):
-    """Who takes what is found, in the order of the source."""
-
-    def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int, /) -> object: ...
-    def done(self, offset: int, /) -> None: ...
-    def server_error(self, body: Any, offset: int, line: int, event: int, /) -> None: ...
-    def damage(self, damage: Damage, /) -> None: ...
 
 
 class _Queue:
@@ -102,7 +85,15 @@ class _Queue:
     def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
         self.items.append(Chunk(sent, offset, raw))
 
+    completion = chunk
+
     def done(self, offset: int) -> None:
+        pass
+
+    def exchange(self, exchange: Any) -> None:
+        pass
+
+    def end(self, exchange: Any) -> None:
         pass
 
     def server_error(self, body: Any, offset: int, line: int, event: int) -> None:
@@ -122,6 +113,8 @@ class _Queue:
             )
             self.items.append(error)
 
+    damage_outside = damage
+
     def pop(self) -> Any:
         """The next item; StopIteration if there is none, or the error that comes next."""
         if not self.items:
@@ -135,190 +128,22 @@ class _Queue:
         return item
 
 
-class _EventReader:
-    """Finds the events of a source and counts its bytes; what an event is is said by who inherits from it."""
+class _MessageReader:
+    """A reader that folds the chunks of each stream into whole messages, and gives out in the end what is left."""
 
-    def __init__(self, sink: _Sink, strict: bool, max_event_bytes: int, source: str | None) -> None:
-        if not 1 <= max_event_bytes <= _MOST_EVENT_BYTES:
-            raise ValueError(f"max_event_bytes must be between 1 and {_MOST_EVENT_BYTES}")
-        self._sink = sink
-        self._strict = strict
-        self._max_event_bytes = max_event_bytes
-        self._source = source
-        self._framer = Framer(max_event_bytes)
-        self._counts = Stats()  # what is not counted by the framer
-        self._bytes = [0, 0, 0, 0, 0]
-        self._last = _KEEPALIVE  # what the last event was: late bytes of its block go there
-
-    def feed(self, data: bytes) -> None:
-        """Takes a piece of the source."""
-        for start in range(0, len(data), _PIECE_BYTES):
-            frames = self._framer.feed(data[start : start + _PIECE_BYTES])
-            if self._framer.late_bytes:
-                self._bytes[self._last] += self._framer.late_bytes
-                self._framer.late_bytes = 0
-            if frames:
-                self._take(frames)
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.feed = reader.feed
+        self.stats = reader.stats
+        self.count_compressed_damage = reader.count_compressed_damage
 
     def finish(self) -> None:
-        """The end of the source."""
-        frame = self._framer.finish(self._strict)
-        if frame is not None:
-            self._take_one(frame, at_end=True)
-
-    def stats(self) -> Stats:
-        """What was counted so far."""
-        counts, framer = self._counts, self._framer
-        chunk_bytes, done_bytes, error_bytes, keepalive_bytes, damaged_bytes = self._bytes
-        return Stats(
-            bytes=framer.consumed,
-            events=framer.events,
-            chunks=counts.chunks,
-            done=counts.done,
-            errors=counts.errors,
-            keepalives=counts.keepalives,
-            comments=framer.comments,
-            damaged=counts.damaged,
-            chunk_bytes=chunk_bytes,
-            done_bytes=done_bytes,
-            error_bytes=error_bytes,
-            comment_bytes=framer.comment_bytes + keepalive_bytes,
-            skipped_bytes=framer.skipped_bytes,
-            damaged_bytes=framer.dropped_bytes + damaged_bytes,
-            damages=counts.damages.copy(),
-        )
-
-    def count_damage(
-        self, kind: str, reason: str, offset: int, line: int, event: int, position: int | None = None
-    ) -> Damage:
-        """Counts a damage, and keeps it if there is room."""
-        damage = Damage(kind, reason, offset, line, event, position, self._source)
-        if kind == "server_error":
-            self._counts.errors += 1
-        else:
-            self._counts.damaged += 1
-        if len(self._counts.damages) < KEPT_DAMAGES:
-            self._counts.damages.append(damage)
-        return damage
-
-    def count_compressed_damage(self, error: CompressedDamage) -> Damage:
-        """Counts that a compressed source breaks off here."""
-        return self.count_damage(error.kind, error.reason, self._framer.consumed, 0, 0)
-
-    def _take(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            self._take_one(frame, at_end=False)
-
-    def _take_one(self, frame: Frame, *, at_end: bool) -> None:
-        outcome = self._event(frame, at_end)
-        self._last = outcome
-        self._bytes[outcome] += frame[4]
-
-    def _event(self, frame: Frame, at_end: bool) -> int:
-        raise NotImplementedError
-
-    def _text(self, frame: Frame) -> str | None:
-        """The event's data, and the damage to it counted; None if the event was too large."""
-        data, offset, line, event, *_, invalid_field = frame
-        if data is None:
-            reason = f"the event is larger than {self._max_event_bytes} bytes"
-            self._damage("event_too_large", reason, offset, line, event)
-            return None
-        text, invalid_at = decode_utf8(data)
-        if invalid_at is not None or invalid_field:
-            self._damage("invalid_utf8", "invalid UTF-8 in the event's data", offset, line, event, invalid_at)
-        return text
-
-    def _damage(self, kind: str, reason: str, offset: int, line: int, event: int, position: int | None = None) -> None:
-        self._sink.damage(self.count_damage(kind, reason, offset, line, event, position))
+        self._reader.finish()
+        for reason, place in self._reader.sink.finish():
+            self._reader.count_damage("wrong_type", reason, *place)
 
 
-class _ChunkReader(_EventReader):
-    """Says of every event whether it is a chunk, the end of a stream, an error or damage."""
-
-    def finish(self) -> None:
-        super().finish()
-        first = self._framer.foreign
-        if first is not None:
-            guess = "this is no event stream"
-            if first == b"<":
-                guess = "it looks like HTML"
-            elif first in (b"{", b"["):
-                guess = "it looks like JSON, not like server-sent events"
-            self._damage("not_a_stream", f"no event found; {guess}", 0, 1, 0)
-
-    def _take(self, frames: list[Frame]) -> None:
-        """Chunks, which nearly all events are, by the quick way; `_event` decides on all others."""
-        quick = reader()
-        take_chunk = self._sink.chunk
-        counts, counted_bytes = self._counts, self._bytes
-        for frame in frames:
-            data, offset, line, event, size, _, _, _, invalid_field = frame
-            if data is not None and not invalid_field:
-                try:
-                    value = quick(data)
-                except (ValueError, RuntimeError):
-                    pass
-                else:
-                    if type(value) is dict and "choices" in value:
-                        self._last = _CHUNK
-                        counts.chunks += 1
-                        counted_bytes[_CHUNK] += size
-                        take_chunk(value, data, offset, line, event)
-                        continue
-            self._take_one(frame, at_end=False)
-
-    def _event(self, frame: Frame, at_end: bool) -> int:
-        text = self._text(frame)
-        if text is None:
-            return _DAMAGE
-        data, offset, line, event, _, kind, _, _, _ = frame
-        assert data is not None
-        stripped = text.strip()
-        if not stripped:
-            self._counts.keepalives += 1
-            return _KEEPALIVE
-        if stripped == "[DONE]":
-            self._counts.done += 1
-            self._sink.done(offset)
-            return _DONE
-        value: Any = text
-        try:
-            value = read(text)
-        except JsonError as error:
-            if kind != "error":
-                self._damage(*_explain(error, at_end), offset, line, event, error.position)
-                return _DAMAGE
-        else:
-            if _is_chunk(value):
-                self._counts.chunks += 1
-                self._sink.chunk(value, data, offset, line, event)
-                return _CHUNK
-            if kind != "error" and not (isinstance(value, dict) and value.get("error")):
-                self._damage("not_a_chunk", _no_chunk(value), offset, line, event)
-                return _DAMAGE
-        message = _printable(error_message(value) or stripped)
-        if len(message) > _MESSAGE_LENGTH:
-            message = message[:_MESSAGE_LENGTH] + "..."
-        self.count_damage("server_error", message, offset, line, event)
-        self._sink.server_error(value, offset, line, event)
-        return _ERROR
-
-
-class _MessageReader(_ChunkReader):
-    """Folds the chunks of each stream into whole messages."""
-
-    def __init__(self, queue: _Queue, strict: bool, max_event_bytes: int, source: str | None) -> None:
-        self._completions = Completions(queue)
-        super().__init__(self._completions, strict, max_event_bytes, source)
-
-    def finish(self) -> None:
-        super().finish()
-        for reason, place in self._completions.finish():
-            self.count_damage("wrong_type", reason, *place)
-
-
-class _AnyEventReader(_EventReader):
+class _AnyEventReader(EventReader):
     """Gives every event as it is."""
 
     def __init__(self, queue: _Queue, strict: bool, max_event_bytes: int, source: str | None) -> None:
@@ -328,39 +153,10 @@ class _AnyEventReader(_EventReader):
     def _event(self, frame: Frame, at_end: bool) -> int:
         text = self._text(frame)
         if text is None:
-            return _DAMAGE
+            return DAMAGE
         _, offset, _, _, _, kind, last_id, retry, _ = frame
         self._queue.items.append(Event(kind, text, last_id, retry, offset))
-        return _CHUNK
-
-
-def _is_chunk(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    name = value.get("object")
-    return "choices" in value or (isinstance(name, str) and name.endswith("chunk"))
-
-
-def _no_chunk(value: Any) -> str:
-    reason = f"a JSON {kind_of(value)} that is no chunk"
-    if isinstance(value, dict):
-        reason += f" (keys: {_printable(', '.join(list(value)[:5]))})"
-    return reason
-
-
-def _explain(error: JsonError, at_end: bool) -> tuple[str, str]:
-    """The kind and the reason of data that is not JSON; at the end of a source it is called truncated."""
-    message, position = error.message, error.position
-    if error.too_deep:
-        return "too_deep", f"nested deeper than {MAX_DEPTH} levels at byte {position} of the event's data"
-    if at_end:
-        return "truncated", f"the source ends inside an event, at byte {position} of its data: {message}"
-    return "invalid_json", f"invalid JSON at byte {position} of the event's data: {message}"
-
-
-def _printable(text: str) -> str:
-    """A text with U+FFFD for lone surrogates, which cannot be printed."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return CHUNK
 
 
 def _queue_for(on_error: str, source: str | None) -> _Queue:
@@ -386,7 +182,7 @@ class _InUse:
 class _Items:
     """The chunks or events of a source. A block is pulled only when all of the earlier ones has been given out."""
 
-    def __init__(self, blocks: Iterator[bytes], events: _EventReader, queue: _Queue) -> None:
+    def __init__(self, blocks: Iterator[bytes], events: Any, queue: _Queue) -> None:
         self._blocks: Iterator[bytes] | None = blocks
         self._block = b""
         self._at = 0  # how much of the block is decoded
@@ -406,7 +202,7 @@ class _Items:
     def _fill(self) -> None:
         while not self._queue.items:
             if self._at < len(self._block):
-                piece = self._block[self._at : self._at + _PIECE_BYTES]
+                piece = self._block[self._at : self._at + PIECE_BYTES]
                 self._at += len(piece)
                 self._events.feed(piece)
             elif self._blocks is None:
@@ -427,7 +223,8 @@ class _Items:
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
-        return self._events.stats()
+        stats: Stats = self._events.stats()
+        return stats
 
 
 class _Drain:
@@ -453,9 +250,14 @@ class Decoder:
         strict: bool = False,
         max_event_bytes: int = MAX_EVENT_BYTES,
         source: str | None = None,
+        format: str = "sse",
+        field: str | None = None,
+        id_field: str | None = None,
+        time_field: str | None = None,
     ) -> None:
-        self._queue = _queue_for(on_error, source)
-        self._events = _ChunkReader(self._queue, strict, max_event_bytes, source)
+        self._queue = queue = _queue_for(on_error, source)
+        log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+        self._events = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), log)
         self._finished = False
         self._lock = _InUse()
 
@@ -479,7 +281,8 @@ class Decoder:
     @property
     def stats(self) -> Stats:
         """What was counted so far."""
-        return self._events.stats()
+        stats: Stats = self._events.stats()
+        return stats
 
 
 def chunks(
@@ -489,10 +292,23 @@ def chunks(
     strict: bool = False,
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> _Items:
     """The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
     queue = _queue_for(on_error, name)
-    return _Items(blocks_of(source), _ChunkReader(queue, strict, max_event_bytes, name), queue)
+    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    reader = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), log)
+    return _Items(blocks_of(source), reader, queue)
+
+
+def _reader_of(
+    sink: Any, exchanges: Any, limits: tuple[Any, ...], log: dict[str, Any], keep: tuple[str, ...] = ()
+) -> Any:
+    """A reader for a log of this format, with sinks for one source and for exchanges."""
+    return reader_of(sink, exchanges, limits, keep=keep, **log)
 
 
 class _Texts:
@@ -524,9 +340,16 @@ def contents(
     strict: bool = False,
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> _Texts:
     """The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    return _Texts(chunks(source, on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, name=name))
+    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    queue = _queue_for(on_error, name)
+    reader = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), log)
+    return _Texts(_Items(blocks_of(source), reader, queue))
 
 
 def batches(
@@ -537,12 +360,18 @@ def batches(
     strict: bool = False,
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> Columns:
     """The chunks of a source as columns, `size` rows at a time."""
     queue = _queue_for(on_error, name)
-    numbered = Numbered(queue)
-    items = _Items(blocks_of(source), _ChunkReader(numbered, strict, max_event_bytes, name), queue)
-    return Columns(items, numbered.streams, size)
+    streams: deque[int] = deque()
+    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    sinks = (lambda: Numbered(queue, streams)), (lambda: ExchangeNumbers(queue, streams))
+    items = _Items(blocks_of(source), _reader_of(*sinks, (strict, max_event_bytes, name), log), queue)
+    return Columns(items, streams, size)
 
 
 def completions(
@@ -552,10 +381,17 @@ def completions(
     strict: bool = False,
     max_event_bytes: int = MAX_EVENT_BYTES,
     name: str | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
 ) -> _Items:
     """The streams of a source, folded into whole messages: tuples, as the native engine gives them."""
     queue = _queue_for(on_error, name)
-    return _Items(blocks_of(source), _MessageReader(queue, strict, max_event_bytes, name), queue)
+    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    sinks = (lambda: Completions(queue)), (lambda: ExchangeMessages(queue))
+    reader = _MessageReader(_reader_of(*sinks, (strict, max_event_bytes, name), log))
+    return _Items(blocks_of(source), reader, queue)
 
 
 def events(
@@ -574,23 +410,32 @@ def usage(
     name: str | None = None,
     threads: int = 1,
     measure: bool = False,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
+    keep: tuple[str, ...] = (),
 ) -> tuple[dict[str, Any], Stats]:
     """The usage columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 
     If asked for, `measure` adds how much text each stream has.
     """
-    tracker = Tracker(measures=measure)
-    chunk_reader = _ChunkReader(tracker, strict, max_event_bytes, name)
+    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    sinks = (lambda: Tracker(measures=measure)), (lambda: ExchangeRows(measures=measure, keep=len(keep)))
+    reader = _reader_of(*sinks, (strict, max_event_bytes, name), log, tuple(keep))
     try:
         for block in blocks_of(source):
-            chunk_reader.feed(block)
+            reader.feed(block)
     except CompressedDamage as error:
-        chunk_reader.count_compressed_damage(error)
-    chunk_reader.finish()
-    columns, wrong = tracker.finish()
+        reader.count_compressed_damage(error)
+    reader.finish()
+    columns, wrong = reader.sink.finish()
     for reason, place in wrong:
-        chunk_reader.count_damage("wrong_type", reason, *place)
-    return columns, chunk_reader.stats()
+        reader.count_damage("wrong_type", reason, *place)
+    if keep and "kept" not in columns:
+        rows = len(columns["reported"])
+        columns["kept"] = [(b"", bytes(8 * rows))] * len(keep)
+    return columns, reader.stats()
 
 
 class UsageReader:
@@ -601,7 +446,7 @@ class UsageReader:
     ) -> None:
         self._tracker = Tracker()
         self._options = strict, max_event_bytes, name
-        self._reader = _ChunkReader(self._tracker, *self._options)
+        self._reader = ChunkReader(self._tracker, *self._options)
         self._before = Stats()
         self._lock = _InUse()
 
@@ -616,7 +461,7 @@ class UsageReader:
         with self._lock:
             self._reader.finish()
             self._before += self._reader.stats()
-            self._reader = _ChunkReader(self._tracker, *self._options)
+            self._reader = ChunkReader(self._tracker, *self._options)
 
     def columns(self) -> tuple[dict[str, Any], Stats]:
         """The columns and counts of what was read so far, as if it were all."""

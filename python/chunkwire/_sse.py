@@ -11,6 +11,7 @@ field is dispatched as an *event*.
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
 
 __all__ = ["Frame", "Framer", "decode_utf8"]
@@ -169,6 +170,24 @@ class Framer:
             if frame is not None:
                 return frame
         return self._end_block(0)
+
+    def open_places(self) -> list[int]:
+        """Where the open block's first known field and the open line begin, as far as there are any."""
+        places = [] if self._start is None else [self._start[0]]
+        return [*places, self._partial_offset] if self._partial else places
+
+    def is_between_events(self) -> bool:
+        """Is no line and no block open?"""
+        return not self._partial and not self._mark and self._is_between_blocks()
+
+    def cut_off(self, mark: re.Pattern[bytes], most: int) -> tuple[bytes, int] | None:
+        """Takes what matches off the end of the open line, at most so many bytes; gives it and where it stood."""
+        found = mark.search(self._partial, max(len(self._partial) - most, 0))
+        if found is None:
+            return None
+        text, offset = bytes(found[0]), self._partial_offset + found.start()
+        del self._partial[found.start() :]
+        return text, offset
 
     def _skip_mark(self, data: bytes) -> int:
         assert self._mark is not None

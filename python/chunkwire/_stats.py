@@ -16,7 +16,8 @@ class Damage:
     """One thing that is wrong in a source, and where.
 
     ``kind`` is a kind of `DecodeError`, or ``invalid_utf8`` (the chunk was given, with U+FFFD),
-    ``wrong_type`` (`usage` met a value that its column cannot hold) or ``server_error``.
+    ``wrong_type`` (`usage` met a value that its column cannot hold), ``no_body`` (`usage` met an entry of a HAR file or
+    cassette whose body was not kept, or not whole) or ``server_error``.
     ``offset`` is the byte offset of the event in the source, ``line`` counts from 1, ``event`` from 0,
     ``position`` is the byte inside the event's data at which reading failed, or None.
     """

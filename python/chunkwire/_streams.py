@@ -29,7 +29,7 @@ from chunkwire._reported import (
 from chunkwire._stats import Damage
 from chunkwire._written import written
 
-__all__ = ["TOKEN_COLUMNS", "Row", "Tracker", "integer"]
+__all__ = ["TOKEN_COLUMNS", "Row", "Tracker", "columns_of", "integer"]
 
 #: At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 _MAX_OPEN = 4096
@@ -65,6 +65,7 @@ class Row:
     """What is known of a stream."""
 
     __slots__ = (
+        "began",
         "chunks",
         "cost",
         "created",
@@ -74,8 +75,11 @@ class Row:
         "finish_index",
         "finish_reason",
         "finished",
+        "first_content",
         "id",
         "is_open",
+        "kept",
+        "last_content",
         "last_seq",
         "malformed",
         "model",
@@ -118,6 +122,11 @@ class Row:
         self.error = False
         self.malformed = False
         self.truncated = False
+        # What a log says of its exchange: what is kept of it; the times of its beginning and of chunks with content.
+        self.kept: list[Any] | None = None
+        self.began: float | None = None
+        self.first_content: float | None = None
+        self.last_content: float | None = None
         self.parent: Row | None = None  # the row that this one may be a part of, under another id
         self.parts: list[Row] = []
 
@@ -148,6 +157,9 @@ class Row:
         if not math.isnan(later.cost):
             self.cost = later.cost
         self.times = either(later.times, self.times)
+        if later.first_content is not None:
+            self.first_content = later.first_content if self.first_content is None else self.first_content
+            self.last_content = later.last_content
         self.deltas += later.deltas
         self.text_bytes += later.text_bytes
         self.seen |= later.seen
@@ -201,6 +213,23 @@ class Tracker:
         self._add(row, sent, (offset, line, event))
         return row
 
+    def completion(self, sent: dict[str, Any], _: bytes, offset: int, line: int, event: int) -> Row:
+        """Takes a finished completion, and gives its row: a stream of its own, which is over at once."""
+        self._seq += 1
+        row = Row(offset, self._seq, self._begun)
+        self._begun += 1
+        if self.news is not None:
+            self._rows.clear()
+        self._rows.append(row)
+        row.is_open = False
+        self._add(row, sent, (offset, line, event))
+        row.done = True
+        name = sent.get("id")
+        row.id = name if isinstance(name, str) and name else None
+        self._last = row
+        self._tell(row)
+        return row
+
     def done(self, offset: int) -> None:
         """Takes a `[DONE]`."""
         self._seq += 1
@@ -234,13 +263,18 @@ class Tracker:
         self._seq += 1
         if self._first_loss is None:
             self._first_loss = damage.offset
-        if damage.kind in ("not_a_chunk", "not_a_stream"):
+        if damage.kind in ("not_a_chunk", "not_a_stream", "wrong_format"):
             return
         row = self._current or self._begin(damage.offset)
         if damage.kind == "truncated":
             row.truncated = True
         else:
             row.malformed = True
+
+    def damage_outside(self, damage: Damage) -> None:
+        """Takes damage to what was around events: it harms the open stream, or else tells that there was one."""
+        if self._current is not None or not self._begun:
+            self.damage(damage)
 
     def number(self) -> int:
         """The number of the stream that the last chunk belongs to, as far as can be told now: how many began before.
@@ -281,18 +315,17 @@ class Tracker:
 
     def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
         """Ends all streams: the columns, and the usage that they cannot hold (reason and place)."""
+        return columns_of(self.finished(), self.wrong, measures=self._measures), self.wrong
+
+    def finished(self) -> list[Row]:
+        """Ends all streams, and gives their rows."""
         if not self._rows and self._first_loss is not None:
             self._begin(self._first_loss).malformed = True
         # A part begins after the stream it belongs to: from the back, each is whole before it is taken over.
         for row in reversed(self._rows):
             if row.parent is not None:
                 row.parent.absorb(row)
-        rows = [row for row in self._rows if row.parent is None]
-        columns = _columns(rows, self.wrong)
-        if self._measures:
-            columns["content_deltas"] = array("q", (row.deltas for row in rows)).tobytes()
-            columns["text_bytes"] = array("q", (row.text_bytes for row in rows)).tobytes()
-        return columns, self.wrong
+        return [row for row in self._rows if row.parent is None]
 
     def take_final(self) -> tuple[list[Row], list[tuple[Row, Row]]]:
         """The streams that have become final since the last time, in the order in which they began; and which row has
@@ -519,12 +552,15 @@ def integer(value: Any) -> int | None:
     return value if type(value) is int and value in _INT64 else None
 
 
-def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> dict[str, Any]:
-    """The rows as columns of native numbers; appends to ``wrong`` what they cannot hold."""
+def columns_of(
+    rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]], *, measures: bool = False, keep: int = 0
+) -> dict[str, Any]:
+    """The rows as columns of native numbers; appends to ``wrong`` what they cannot hold. ``keep`` is how many values
+    each row has that a log says of it."""
     tokens = {name: array("q") for name in TOKEN_COLUMNS}
     valid = array("H")
     costs = array("d")
-    first, rest = array("d"), array("d")
+    first, rest, measured = array("d"), array("d"), bytearray()
     sent, ends = bytearray(), array("q")
     ids, id_ends = bytearray(), array("q")
     for row in rows:
@@ -544,7 +580,9 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
         if cost is None and math.isnan(row.cost):
             cost = estimated_cost(usage)
         costs.append(row.cost if cost is None else cost)
-        to_first, generation = either(times_in_usage(usage), row.times)
+        sent_times = either(times_in_usage(usage), row.times)
+        to_first, generation = either(sent_times, _measured(row))
+        measured.append((to_first, generation) != sent_times)
         first.append(math.nan if to_first is None else to_first)
         rest.append(math.nan if generation is None else generation)
         if usage:
@@ -558,6 +596,8 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
     columns["cost"] = costs.tobytes()
     columns["time_to_first_token"] = first.tobytes()
     columns["generation_time"] = rest.tobytes()
+    if any(measured):
+        columns["measured"] = bytes(measured)
     columns["usage"] = bytes(sent)
     columns["usage_end"] = ends.tobytes()
     columns["created"] = array("q", (row.created for row in rows)).tobytes()
@@ -568,7 +608,36 @@ def _columns(rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]]) -> 
     columns["model"] = _coded(row.model for row in rows)
     columns["finish_reason"] = _coded(row.finish_reason for row in rows)
     columns["status"] = _coded(row.status() for row in rows)
+    if measures:
+        columns["content_deltas"] = array("q", (row.deltas for row in rows)).tobytes()
+        columns["text_bytes"] = array("q", (row.text_bytes for row in rows)).tobytes()
+    if keep:
+        columns["kept"] = [_kept(rows, place) for place in range(keep)]
     return columns
+
+
+def _measured(row: Row) -> Times:
+    """The times that a log shows by those of its reads: from the first to the first chunk with content, and from there
+    to the last."""
+    if row.first_content is None or row.last_content is None:
+        return None, None
+    to_first = None if row.began is None else row.first_content - row.began
+    generation = row.last_content - row.first_content
+    return (
+        None if to_first is None or to_first < 0 else to_first,
+        None if generation < 0 else generation,
+    )
+
+
+def _kept(rows: list[Row], place: int) -> tuple[bytes, bytes]:
+    """A value of each row as JSON, one behind the other, and where each ends; an empty one is none."""
+    values, ends = bytearray(), array("q")
+    for row in rows:
+        value = row.kept[place] if row.kept is not None else None
+        if value is not None:
+            values += json.dumps(value).encode()
+        ends.append(len(values))
+    return bytes(values), ends.tobytes()
 
 
 def _find(usage: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> tuple[Any, tuple[str, ...]]:

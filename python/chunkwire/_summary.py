@@ -243,10 +243,11 @@ def summarize(
     if not isinstance(by, Iterable):
         raise TypeError(f"by: expected {', '.join(map(repr, BY))}, or several of them, got {by!r}")
     keys = (by,) if isinstance(by, str) else tuple(by)
-    unknown = [key for key in keys if key not in BY]
+    possible = (*BY, *table._rows.kept)
+    unknown = [key for key in keys if key not in possible]
     if unknown or not keys or len(set(keys)) < len(keys):
         what = f"by {unknown[0]!r}" if unknown else "by nothing" if not keys else "twice by the same key"
-        raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, BY))}, or several of them")
+        raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, possible))}, or several of them")
     points, most, window = points_of(percentiles), top_of(top), Window.of(since, until)
     outside = undated = 0
     if window:

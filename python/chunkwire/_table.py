@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 from chunkwire import _reading
 from chunkwire._arrays import Table
 from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._kept import Kept, paths_of
 from chunkwire._rows import COLUMNS, COMPUTED, ESTIMATES, FLOATS, MEASURES, TOKENS, Parts, Picked, Rows
+from chunkwire._sources import check_format
 from chunkwire._stats import Stats, StatsBySource
 from chunkwire._summary import Summary, reported_note, summarize
 from chunkwire._times import Window
@@ -45,6 +47,9 @@ def usage(
     *,
     strict: bool = False,
     format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     threads: int | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
@@ -52,6 +57,7 @@ def usage(
     progress: Progress = None,
     on_error: OnError = "skip",
     estimate: bool = False,
+    keep: str | Sequence[str] = (),
 ) -> UsageTable:
     """The token usage of every stream, one row each.
 
@@ -59,10 +65,10 @@ def usage(
     ----------
     sources : a source, or many
         One source as for `decode`, or a list of paths and files. A path may be a folder, whose logs are read
-        (``.sse .txt .log .stream .events``, those packed as ``.gz .zst .xz .bz2 .br``, and archives; the rest is listed
-        in ``passed_over``), or an archive, ``.tar`` (packed, too) or ``.zip``, each of whose logs is a source
-        ``logs.zip!name``. A str may be a glob, with ``**`` for any folders, or a URL, a glob or folder of them, too,
-        for what fsspec opens (extra ``fsspec``).
+        (``.sse .txt .log .stream .events .jsonl .ndjson .har``, those packed as ``.gz .zst .xz .bz2 .br``, and
+        archives; the rest is listed in ``passed_over``), or an archive, ``.tar`` (packed, too) or ``.zip``, each of
+        whose logs is a source ``logs.zip!name``. A str may be a glob, with ``**`` for any folders, or a URL, a glob or
+        folder of them, too, for what fsspec opens (extra ``fsspec``).
     threads : int, optional
         How many threads share the files; large ones are split between them. The result is the same for any number. The
         default is as many as there are processors.
@@ -76,7 +82,10 @@ def usage(
     estimate : bool
         Adds columns with estimates of the completion tokens of streams whose server reported no usage, by what their
         text was in tokens in streams of the same model that did report. They are never mixed with reported counts.
-    strict, format, engine, max_event_bytes, max_decompressed_bytes
+    keep : str or sequence of str
+        Members of the lines of a log in JSON that become columns, such as ``["user", "meta.tag"]``: of each stream
+        those of its exchange, in ``usage.kept["user"]``.
+    strict, format, field, id_field, time_field, engine, max_event_bytes, max_decompressed_bytes
         As for `decode`.
 
     Returns
@@ -84,17 +93,25 @@ def usage(
     UsageTable
         Its rows are in the order of the sources, and in each source in the order in which the streams begin.
     """
+    options: dict[str, Any] = {"strict": strict, "max_event_bytes": max_event_bytes}
+    kept = paths_of(keep, (*COLUMNS, *MEASURES, *ESTIMATES, *COMPUTED))
+    if estimate:
+        options["measure"] = True
+    if kept:
+        if format in ("sse", "chunks"):
+            raise ValueError(f"keep= names members of lines that hold an exchange, which format {format!r} has not")
+        options["keep"] = list(kept.values())
     found = _reading.read_all(
         sources,
-        options={"strict": strict, "max_event_bytes": max_event_bytes} | ({"measure": True} if estimate else {}),
-        format=format,
+        options=options,
+        log=check_format(format, field, id_field, time_field),
         engine=engine,
         threads=threads,
         max_decompressed_bytes=max_decompressed_bytes,
         progress=progress,
         on_error=on_error,
     )
-    return UsageTable(Parts(found.parts, measured=estimate), found)
+    return UsageTable(Parts(found.parts, estimated=estimate, kept=kept), found)
 
 
 class UsageTable(Table):
@@ -136,6 +153,15 @@ class UsageTable(Table):
         the 10th and 90th percentile of that. The measure is deltas or bytes, whichever would have told the tokens
         better of the streams of that model in this log which do report. NaN where usage was reported, where there is
         no text, and where no stream of the model reports; the percentiles also where fewer than five do.
+    measured : array of bool
+        Whether a time was measured by the log itself, in format "reads", since the server told none: the time to the
+        first token from the first read of the request, the generation from the first to the last chunk with content.
+        (It is a column of rows and exports where any is.) The latency between tokens is ``generation_time /
+        (content_deltas - 1)``.
+    kept : mapping of str to array
+        What `keep` named: by path a column of int64 or float64 (NaN where there is none) if all are numbers, else of
+        objects (None where there is none). In rows and exports they are columns by the name of their path, or
+        ``kept.`` and that where the name is taken.
     stats : Stats
         What was counted in all sources together.
     passed_over : list of str
@@ -172,6 +198,7 @@ class UsageTable(Table):
     estimated_low: _Floats
     estimated_high: _Floats
     computed_cost: _Floats
+    measured: _Bools
 
     def __init__(self, rows: Rows, read: _reading.Read) -> None:
         super().__init__()
@@ -188,6 +215,10 @@ class UsageTable(Table):
         def __getattr__(self, name):
             if name == "cost":
                 return self._cost_column()
+            if name == "measured" and "measured" not in self._rows.added:
+                import numpy as np
+
+                return np.zeros(len(self), bool)
             if name in COLUMNS or name in self._rows.added:
                 return self._column(name)
             if name.startswith("_"):
@@ -233,9 +264,16 @@ class UsageTable(Table):
             return ~np.isnan(column)  # type: ignore[no-any-return]
         if name == "created":
             return column != 0  # type: ignore[no-any-return]
-        if name in ("id", "model", "finish_reason"):
+        if name in ("id", "model", "finish_reason") or (name in self._rows.kept and column.dtype.kind == "O"):
             return np.array([text is not None for text in column], bool)
+        if name in self._rows.kept and column.dtype.kind == "f":
+            return ~np.isnan(column)  # type: ignore[no-any-return]
         return np.ones(len(self), bool)
+
+    @property
+    def kept(self) -> Kept:
+        """What was kept of the lines of a log, by path."""
+        return Kept(self)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -264,7 +302,7 @@ class UsageTable(Table):
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns as lists of Python's own values; a cost or time that was not reported is None."""
         columns = {name: self._column(name).tolist() for name in (*COLUMNS, *self._rows.added)}
-        for name in (*FLOATS, *(name for name in self._rows.added if name in COMPUTED)):
+        for name in (*FLOATS, *(name for name in self._rows.added if self._column(name).dtype.kind == "f")):
             columns[name] = [value if value == value else None for value in columns[name]]
         return columns
 
@@ -315,7 +353,7 @@ class UsageTable(Table):
         if len(self) != len(other) or self._rows.added != other._rows.added:
             return False
         return all(
-            np.array_equal(self._column(name), other._column(name), equal_nan=name in (*FLOATS, *COMPUTED))
+            np.array_equal(self._column(name), other._column(name), equal_nan=self._column(name).dtype.kind == "f")
             for name in (*COLUMNS, "valid", *self._rows.added)
         )
 
@@ -457,6 +495,8 @@ _OTHER = (
     "between",
     "by_source",
     "costs",
+    "kept",
+    "measured",
     "raw",
     "report",
     "stats",

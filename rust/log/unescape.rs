@@ -17,6 +17,8 @@ pub struct Map {
     points: Vec<(usize, usize)>,
     /// The last point that was asked for.
     last: usize,
+    /// The text stands there as it is, whatever looks like an escape in it.
+    is_copy: bool,
 }
 
 impl Map {
@@ -25,11 +27,21 @@ impl Map {
         self.points.clear();
         self.points.push((0, start));
         self.last = 0;
+        self.is_copy = false;
+    }
+
+    /// That of a text that is a copy of what stands there, with its escapes.
+    pub fn copy(&mut self, start: usize) {
+        self.straight(start);
+        self.is_copy = true;
     }
 
     /// Where the text of length `length` from `from` on stands in `escaped`: a place in the text in, one in there out.
     pub fn translate(&mut self, place: usize, escaped: &[u8]) -> usize {
         let points = &self.points;
+        if self.is_copy {
+            return points.first().map_or(place, |point| point.1 + place);
+        }
         if points.get(self.last).is_none_or(|point| point.0 > place) {
             self.last = 0;
         }

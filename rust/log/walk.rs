@@ -364,7 +364,7 @@ impl Walk<'_> {
                 _ => until,
             };
             body.extend_from_slice(&self.text[at..until.min(self.text.len())]);
-            map.straight(at);
+            map.copy(at);
         }
     }
 

@@ -52,7 +52,7 @@ pub fn usage<'py>(
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
     if let Feed::File(blocks) = feed {
-        let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 0);
+        let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 1);
         if threads < 2 || is_small {
             feed = Feed::File(blocks);
         } else if let Some(result) =

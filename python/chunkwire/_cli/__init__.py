@@ -14,8 +14,10 @@ from typing import Any
 
 import chunkwire
 from chunkwire._cli import _check, _decode, _follow, _redact, _text, _usage
+from chunkwire._cli import _explain as _explaining
 from chunkwire._cli._output import OutputError, flush, note
 from chunkwire._cli._schema import keys_text
+from chunkwire._sources import FORMATS
 
 __all__ = ["main"]
 
@@ -32,6 +34,7 @@ examples:
   chunkwire show log.sse@1234                   one stream whole
   chunkwire follow live.sse                     chunks as they are written
   chunkwire check log.sse                       what is wrong, and where
+  chunkwire explain log.jsonl                   what a log is, and its quirks
   chunkwire redact log.sse -o report.sse        the log without what was said
 
 exit codes:
@@ -118,13 +121,27 @@ examples:
 """
 
 
+_EXPLAIN = """\
+Tells which format a log has and why, what its lines and chunks have in them, and
+what its servers do otherwise than others. Of a long log the first 64 MiB are
+read; --all reads all.
+
+examples:
+  chunkwire explain log.jsonl
+  chunkwire explain logs/ --format json | jq '.sources[].quirks[].text'
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line, and gives its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # what the terminal cannot show must not end the work
     try:
-        options = _parser().parse_args(argv)
+        parser = _parser()
+        options = parser.parse_args(argv)
+        if options.run is _usage.run:
+            _check_keys(parser, options)
         code: int = options.run(options)
         flush()
         return code
@@ -178,7 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     usage.add_argument(
         "--by", type=_keys, default=("model",), metavar="KEY[,KEY]",
-        help="group by model, month, day, hour, source, status, finish_reason, or several: model,day (default: model)",
+        help="group by model, month, day, hour, source, status, finish_reason, what --keep names, or several: "
+        "model,day (default: model)",
     )  # fmt: skip
     usage.add_argument(
         "--since", metavar="TIME",
@@ -196,6 +214,10 @@ def _parser() -> argparse.ArgumentParser:
     usage.add_argument(
         "--top", type=_count, metavar="N",
         help="only the first N by --sort, or the N with the most tokens; the rest is summed up as other",
+    )  # fmt: skip
+    usage.add_argument(
+        "--keep", type=_names, default=[], metavar="PATH[,PATH]",
+        help="members of a log's lines as columns of --rows, and to group --by: user,meta.tag",
     )  # fmt: skip
     usage.add_argument("--breakdown", action="store_true", help="every kind of token: cached, reasoning, audio, ...")
     usage.add_argument("--percentiles", action="store_true", help="p50, p95, p99 of tokens, chunks and times")
@@ -239,7 +261,9 @@ def _parser() -> argparse.ArgumentParser:
         help="at damage: skip it and tell at the end, or stop (default: skip)",
     )  # fmt: skip
 
-    follow = _command(commands, "follow", _follow.run, "chunks as JSON lines, as a log is written", _FOLLOW)
+    follow = _command(
+        commands, "follow", _follow.run, "chunks as JSON lines, as a log is written", _FOLLOW, formats=False
+    )
     follow.add_argument(
         "--fields", type=_names, metavar="NAME[,NAME]", help="only these fields, as for decode (default: all)"
     )
@@ -265,13 +289,29 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "check", _check.run, "what is wrong, and where; exits 1 if anything is", _CHECK)
     check.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
     check.add_argument("--threads", type=_count, metavar="N", help="sources decoded at once (default: all processors)")
+
+    explain = _command(
+        commands, "explain", _explaining.run, "what a log is: its format and why, its fields, its quirks", _EXPLAIN,
+        engines=False,
+    )  # fmt: skip
+    explain.add_argument("--all", action="store_true", help="read all of it (default: 64 MiB)")
+    explain.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     return parser
 
 
 def _command(
-    commands: Any, name: str, run: Any, summary: str, epilog: str, *, paths: bool = True, reads: bool = True
+    commands: Any,
+    name: str,
+    run: Any,
+    summary: str,
+    epilog: str,
+    *,
+    paths: bool = True,
+    reads: bool = True,
+    engines: bool = True,
+    formats: bool = True,
 ) -> argparse.ArgumentParser:
-    """A command, and the options that all commands have which decode."""
+    """A command, and the options that all commands have which decode: paths, who decodes, the format of logs."""
     command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
@@ -286,14 +326,23 @@ def _command(
         command.add_argument(
             "paths", nargs="+", metavar="PATH", help="a file, a folder, a glob, a tar or zip, a URL, or - for stdin"
         )
-    command.add_argument("--strict", action="store_true", help="drop an event that a source ends in the middle of")
-    command.add_argument(
-        "--max-decompressed", type=_size, metavar="SIZE", dest="max_decompressed_bytes",
-        help="the most bytes (500M, 20G) that a packed source may unpack to (default: 1,000 times its size)",
-    )  # fmt: skip
-    command.add_argument(
-        "--engine", choices=("auto", "native", "simdjson"), default="auto", help="who decodes (default: auto)"
-    )
+    if engines:
+        command.add_argument("--strict", action="store_true", help="drop an event that a source ends in the middle of")
+        command.add_argument(
+            "--max-decompressed", type=_size, metavar="SIZE", dest="max_decompressed_bytes",
+            help="the most bytes (500M, 20G) that a packed source may unpack to (default: 1,000 times its size)",
+        )  # fmt: skip
+        command.add_argument(
+            "--engine", choices=("auto", "native", "simdjson"), default="auto", help="who decodes (default: auto)"
+        )
+    if formats:
+        command.add_argument(
+            "--format-in", choices=FORMATS, default="auto", metavar="FORMAT",
+            help=f"how the log holds streams: {', '.join(FORMATS)} (default: auto, by its beginning)",
+        )  # fmt: skip
+        command.add_argument("--field", metavar="PATH", help="the member of a line that holds a stream: response.body")
+        command.add_argument("--id-field", metavar="PATH", help="whose piece a line is (format reads)")
+        command.add_argument("--time-field", metavar="PATH", help="when it came (format reads)")
     return command
 
 
@@ -322,12 +371,16 @@ def _names(text: str) -> list[str]:
 
 
 def _keys(text: str) -> tuple[str, ...]:
-    keys = tuple(_names(text))
+    return tuple(_names(text))
+
+
+def _check_keys(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What cannot be grouped by is wrong usage; what --keep names can be."""
+    table = chunkwire.usage(b"", keep=options.keep)
     try:
-        chunkwire.usage(b"").summary(by=keys)
+        table.summary(by=options.by)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return keys
+        parser.error(str(error))
 
 
 def _size(text: str) -> int:

@@ -12,6 +12,7 @@ import chunkwire
 from chunkwire._cli._output import (
     failed,
     json_bytes,
+    log_options,
     nothing_found,
     pass_over,
     progress_for,
@@ -37,6 +38,9 @@ _STREAM_FINDINGS = {
 }
 
 
+_NO_STREAM = "an exchange without a body, or with none that is a stream"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong, and where."""
@@ -59,6 +63,7 @@ def run(options: Namespace) -> int:
         strict=options.strict,
         engine=options.engine,
         max_decompressed_bytes=options.max_decompressed_bytes,
+        **log_options(options),
         threads=options.threads,
         progress=progress_for(options),
     )
@@ -90,7 +95,8 @@ def _findings(table: chunkwire.UsageTable) -> tuple[list[Finding], int]:
     for row in table[wrong] if wrong else ():
         name = f"stream {row['id']}" if row["id"] else "a stream without id"
         chunks = "1 chunk" if row["chunks"] == 1 else f"{row['chunks']:,} chunks"
-        reason = f"{name} ({chunks}) {_STREAM_FINDINGS[row['status']]}"
+        is_no_stream = row["status"] == "empty" and stats.exchanges
+        reason = f"{name} ({chunks}) {_STREAM_FINDINGS[row['status']]}" if not is_no_stream else _NO_STREAM
         findings.append(Finding(row["offset"], None, f"{row['status']}_stream", reason))
     findings.sort(key=lambda finding: finding.offset or 0)
     if stats.skipped_bytes:
@@ -111,6 +117,8 @@ def _classes(stats: chunkwire.Stats) -> list[dict[str, Any]]:
         ("skipped", None, stats.skipped_bytes),
         ("damaged", lost, stats.damaged_bytes),
     ]
+    if stats.wrapping_bytes:
+        classes.append(("JSON around them", stats.exchanges or None, stats.wrapping_bytes))
     return [{"class": name, "count": count, "bytes": size} for name, count, size in classes]
 
 

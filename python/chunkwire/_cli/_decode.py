@@ -9,7 +9,7 @@ from typing import Any
 
 import chunkwire
 from chunkwire._cli._each import each_source
-from chunkwire._cli._output import json_bytes, progress_for, stdout_bytes, writing
+from chunkwire._cli._output import json_bytes, log_options, progress_for, stdout_bytes, writing
 from chunkwire._sources import Source
 
 __all__ = ["line_of", "run"]
@@ -42,6 +42,7 @@ def _decode(source: Source, line: Callable[[chunkwire.Chunk], bytes], options: N
         strict=options.strict,
         engine=options.engine,
         max_decompressed_bytes=options.max_decompressed_bytes,
+        **log_options(options),
         progress=progress_for(options) and not sys.stdout.isatty(),
     )
     write = stdout_bytes()

@@ -23,6 +23,7 @@ __all__ = [
     "flush",
     "is_stdout",
     "json_bytes",
+    "log_options",
     "note",
     "nothing_found",
     "pass_over",
@@ -101,6 +102,16 @@ class Stdin:
 def sources_of(paths: Sequence[str]) -> list[Any]:
     """The paths, with standard input for ``-``."""
     return [Stdin() if path == "-" else path for path in paths]
+
+
+def log_options(options: Any) -> dict[str, Any]:
+    """How the log is to be read, as the functions of chunkwire take it."""
+    return {
+        "format": options.format_in,
+        "field": options.field,
+        "id_field": options.id_field,
+        "time_field": options.time_field,
+    }
 
 
 def progress_for(options: Any) -> bool:

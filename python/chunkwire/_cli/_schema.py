@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
-__all__ = ["DOCUMENT", "GROUP", "MEASURES", "SCHEMA", "STREAM", "keys_text"]
+__all__ = ["DOCUMENT", "GROUP", "MEASURES", "SCHEMA", "STREAM", "STREAM_OF_LOGS", "keys_text"]
 
 SCHEMA = 1
 
@@ -63,6 +63,11 @@ STREAM = {
     "estimated_completion_tokens estimated_low estimated_high": "where no usage was reported, or null; with --estimate",
     "computed_cost": "by the prices, null if there is none or it is no finite number; with --cost or --prices",
 }
+#: What a row of streams has beside that, of some logs.
+STREAM_OF_LOGS = {
+    "measured": "whether a time was measured by the log, as those of reads are; only there if any was",
+    "PATH": "for each path of --keep what the line says, or null (kept.PATH where the name is taken)",
+}
 
 
 def keys_text() -> str:
@@ -72,7 +77,7 @@ def keys_text() -> str:
     meaning = "streams that have the value; percentiles of those, or null (with --percentiles, for MEASURE each of "
     percentiles = "MEASURE_streams MEASURE_p50 MEASURE_p95 MEASURE_p99"
     lines += _listed({percentiles: f"{meaning}{MEASURES.replace(' ', ', ')})"})
-    lines += ["", "keys of a stream with --rows (columns of --format csv):", *_listed(STREAM)]
+    lines += ["", "keys of a stream with --rows (columns of --format csv):", *_listed(STREAM), *_listed(STREAM_OF_LOGS)]
     lines += [
         "",
         *textwrap.wrap(

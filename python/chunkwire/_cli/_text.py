@@ -11,7 +11,7 @@ from typing import Any
 
 import chunkwire
 from chunkwire._cli._each import each_source
-from chunkwire._cli._output import json_bytes, note, progress_for, stdout_bytes, write, writing
+from chunkwire._cli._output import json_bytes, log_options, note, progress_for, stdout_bytes, write, writing
 from chunkwire._render import printable
 from chunkwire._sources import Source
 
@@ -35,6 +35,7 @@ def _write_source(source: Source, options: Namespace) -> chunkwire.Stats:
         strict=options.strict,
         engine=options.engine,
         max_decompressed_bytes=options.max_decompressed_bytes,
+        **log_options(options),
         progress=progress_for(options) and not sys.stdout.isatty(),
     )
     if options.format == "jsonl":
@@ -184,10 +185,11 @@ def show(options: Namespace) -> int:
     if path == "-":
         note("show reads its source twice, which standard input cannot be: name a file")
         return 2
-    given = {
+    given: dict[str, Any] = {
         "strict": options.strict,
         "engine": options.engine,
         "max_decompressed_bytes": options.max_decompressed_bytes,
+        **log_options(options),
     }
     table = chunkwire.usage([path], **given)
     offsets = table.offset.tolist()

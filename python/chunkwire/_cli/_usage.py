@@ -24,6 +24,7 @@ from chunkwire._cli._output import (
     failed,
     is_stdout,
     json_bytes,
+    log_options,
     note,
     nothing_found,
     pass_over,
@@ -34,6 +35,7 @@ from chunkwire._cli._output import (
 )
 from chunkwire._cli._pick import picked, sorting
 from chunkwire._cli._schema import SCHEMA
+from chunkwire._kept import labels_of
 from chunkwire._render import LABEL, Column, Total, seconds_text
 
 __all__ = ["run"]
@@ -54,6 +56,8 @@ def run(options: Namespace) -> int:
     _check_files(options)
     if not options.follow and (options.from_end or options.idle is not None):
         raise ValueError("--from-end and --idle are about a log that is followed: they need --follow")
+    if options.follow and (options.format_in not in ("auto", "sse") or options.field or options.keep):
+        raise ValueError("a log that is followed is server-sent events: leave --format-in, --field and --keep away")
     if options.report:
         _report.needed()
     if options.chart and (options.rows or options.format != "table"):
@@ -101,6 +105,7 @@ def _check_files(options: Namespace) -> None:
 
 def _read(sources: Any, options: Namespace, **others: Any) -> chunkwire.UsageTable:
     """The table, with estimates and costs if those are wanted."""
+    others |= {"keep": options.keep, **log_options(options)}
     return _priced(chunkwire.usage(sources, estimate=options.estimate, **others), options)
 
 
@@ -263,8 +268,14 @@ def _csv(table: chunkwire.UsageTable, summary: chunkwire.Summary, rows: bool) ->
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    for row in found:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: Any) -> Any:
+    """What was kept of a line may be an object or array: as JSON."""
+    return json_bytes(value).decode() if isinstance(value, (dict, list)) else value
 
 
 def _rows(
@@ -278,6 +289,7 @@ def _rows(
         Column("created", "created (UTC)", is_text=True, optional=2),
         Column("finish_reason", "finish", is_text=True, optional=3),
         Column("status", "status", is_text=True),
+        *(Column(label, path, is_text=True) for path, label in labels_of(table).items()),
         Column("chunks", "chunks", optional=1),
         *(Column(name, head, optional=0 if name in _MAIN else 5) for name, head in tokens.items()),
         Column("cost", "cost"),
@@ -296,6 +308,8 @@ def _rows(
             row.update(dict.fromkeys(tokens))
         for name in ("id", "model", "created", "finish_reason"):
             row[name] = row[name] or "-"
+        for name in labels_of(table).values():
+            row[name] = "-" if row[name] is None else str(_cell(row[name]))
     if len({row["source"] for row in rows}) < 2:
         columns = columns[1:]
     empty = {name for name in ("cost", *_TIMES) if all(row[name] is None for row in rows)}

@@ -269,6 +269,7 @@ class Priced:
             *(name for name in table._rows.added if name != "computed_cost"),
             "computed_cost",
         )
+        self.kept: dict[str, str] = table._rows.kept
         self._table = table
 
     def __len__(self) -> int:

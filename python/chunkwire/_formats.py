@@ -1,0 +1,154 @@
+"""Sources that an engine does not read by itself: HAR files and cassettes in, the JSON lines of them for an engine out.
+
+What has to be converted is told by the format that was named, or by the head of a path or of bytes. Other sources can
+be read only once: `usage` keeps their head until it is clear what they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from chunkwire._feeds import Source
+from chunkwire._packing import packing_of
+
+if TYPE_CHECKING:
+    from chunkwire._logs._convert import Note
+
+__all__ = ["Replayed", "convert", "head_of", "may_be_other", "prepared"]
+
+_HEAD_BYTES = 1 << 16
+_FIRST_BYTES = 512
+_CONVERTED = ("har", "vcr")
+#: What a HAR file or a cassette begins with; a longer look is taken at nothing else.
+_BEGINS = (b"{", b"interactions:", b"http_interactions:", b"-", b"#", b"%")
+
+
+def prepared(source: Source, log: dict[str, str], max_decompressed_bytes: int | None) -> tuple[Any, dict[str, str]]:
+    """What an engine reads of a source, and how it is told of its format."""
+    feed = source.bounded(max_decompressed_bytes)
+    format = log.get("format", "auto")
+    if format == "auto" and len(log) == 0 and isinstance(source.feed, (str, bytes)):
+        from chunkwire._logs._recognise import recognise
+
+        head = head_of(source, max_decompressed_bytes)
+        if _may_be(head):
+            format = recognise(head).format
+    if format in _CONVERTED:
+        return convert(feed, format, source.name)
+    return feed, log
+
+
+def convert(
+    feed: Any, format: str, name: str | None, notes: list[Note] | None = None
+) -> tuple[Iterator[bytes], dict[str, str]]:
+    """The lines of a file that has to be converted, and how an engine is told of them."""
+    from chunkwire._blocks import blocks_of
+    from chunkwire._logs._convert import FIELD, converted
+
+    path = feed[0] if isinstance(feed, tuple) else feed
+    if isinstance(path, str):
+        open(path, "rb").close()  # so that a path that cannot be read is an error of the call
+    lines = converted(lambda: blocks_of(feed), format, name, notes)
+    return lines, {"format": "exchanges", "field": FIELD}
+
+
+def head_of(source: Source, max_decompressed_bytes: int | None = None) -> bytes:
+    """The first bytes of a path or of bytes, unpacked, or fewer where they are no JSON and no cassette; nothing where
+    they cannot be read, which the engine will tell."""
+    feed = source.feed
+    try:
+        if isinstance(feed, bytes):
+            head = feed[:_HEAD_BYTES]
+        elif not os.path.isfile(feed):
+            return b""  # what waits for input is not looked at
+        else:
+            with open(feed, "rb", buffering=0) as file:
+                head = file.read(_FIRST_BYTES)
+                if _may_be(head):
+                    head += file.read(_HEAD_BYTES - len(head))
+        is_brotli = (feed if isinstance(feed, str) else source.label).lower().endswith(".br")
+        return _unpacked_head(source, max_decompressed_bytes) if packing_of(head) or is_brotli else head
+    except OSError:
+        return b""
+
+
+def _unpacked_head(source: Source, max_decompressed_bytes: int | None) -> bytes:
+    from chunkwire._blocks import CompressedDamage, blocks_of
+
+    head = b""
+    with contextlib.suppress(OSError, ImportError, CompressedDamage):
+        for block in blocks_of(source.bounded(max_decompressed_bytes)):
+            head += block[:_HEAD_BYTES]
+            if len(head) >= _HEAD_BYTES:
+                break
+    return head[:_HEAD_BYTES]
+
+
+def may_be_other(source: Source) -> bool:
+    """May a file be anything but server-sent events as they were sent? (Quick, since there may be very many.)"""
+    head = _first_bytes(source)
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((*_BEGINS, b"["))
+
+
+def _first_bytes(source: Source) -> bytes:
+    path: str = source.feed
+    try:
+        if not os.path.isfile(path):
+            return b""
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(_FIRST_BYTES)
+    except OSError:
+        return b""
+    packing = packing_of(head)
+    if packing == "gzip":
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(31).decompress(head, _FIRST_BYTES)
+    return _unpacked_head(source, None) if packing or path.lower().endswith(".br") else head
+
+
+def _may_be(head: bytes) -> bool:
+    """May it be a file that has to be converted?"""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_BEGINS)
+
+
+class Replayed:
+    """The blocks of an iterator, of which the first are kept, in case that they have to be read again."""
+
+    def __init__(self, blocks: Iterable[Any]) -> None:
+        self._blocks = iter(blocks)
+        self._kept: list[Any] | None = []
+        self._size = 0
+
+    def __iter__(self) -> Replayed:
+        return self
+
+    def __next__(self) -> Any:
+        if self._size >= _HEAD_BYTES:
+            self._kept = None
+        block = next(self._blocks)
+        if self._kept is not None:
+            self._kept.append(bytes(block))
+            self._size += len(self._kept[-1])
+        return block
+
+    def _all(self) -> Iterator[Any]:
+        yield from self._kept or ()
+        yield from self._blocks
+
+    @staticmethod
+    def of(feed: Any) -> Any:
+        """An engine's feed, whose blocks are kept if it is an iterator."""
+        if isinstance(feed, tuple):
+            return (Replayed.of(feed[0]), *feed[1:])
+        return feed if isinstance(feed, (str, bytes)) else Replayed(feed)
+
+    @staticmethod
+    def again(feed: Any) -> Any:
+        """The same from its beginning."""
+        if isinstance(feed, tuple):
+            return (Replayed.again(feed[0]), *feed[1:])
+        return feed._all() if isinstance(feed, Replayed) else feed

@@ -1,0 +1,78 @@
+"""An array of JSON in, its elements out, one by one, whatever is wrong in some of them.
+
+An element ends where its brackets are closed. A string ends at the end of its line at the latest, since none can hold
+that; so an array may come line by line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["Elements"]
+
+_BETWEEN = re.compile(rb"[ \t\r\n,]*+")
+_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|([\[{])|([\]}])')
+_SCALAR = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|[^ \t\r\n,\]]++')
+
+#: An element, where it begins, and its line.
+_Element = tuple[bytes, int, int]
+
+
+class Elements:
+    """The state between two pieces of an array."""
+
+    def __init__(self) -> None:
+        self.closed = False  #: was its end seen?
+        self.behind = 0  #: where the last piece goes on behind the array
+        self._begun = False
+        self._depth = 0
+        self._parts: list[bytes] = []
+        self._place = (0, 0)
+        self.size = 0  #: how many bytes the open element has
+
+    def feed(self, text: bytes, offset: int, line: int) -> Iterator[_Element]:
+        """Takes a piece (the first one begins with the array); gives the elements that it completes."""
+        at = 0
+        if not self._begun:
+            self._begun, at = True, 1
+        while True:
+            if not self._parts:
+                match = _BETWEEN.match(text, at)
+                at = match.end() if match else at
+                if at == len(text):
+                    return
+                if text[at : at + 1] == b"]":
+                    self.closed, self.behind = True, at + 1
+                    return
+                self._place = (offset + at, line)
+                if text[at : at + 1] not in (b"{", b"["):
+                    scalar = _SCALAR.match(text, at)
+                    assert scalar is not None
+                    yield (scalar[0], *self._place)
+                    at = scalar.end()
+                    continue
+            end = self._end(text, at)
+            self._parts.append(text[at:end])
+            self.size += end - at
+            if self._depth:
+                return
+            yield (b"".join(self._parts), *self._place)
+            self._parts, self.size = [], 0
+            at = end
+
+    def finish(self) -> _Element | None:
+        """The end of the source: the element that it leaves open."""
+        if not self._parts:
+            return None
+        return (b"".join(self._parts).rstrip(b" \t\r\n"), *self._place)
+
+    def _end(self, text: bytes, at: int) -> int:
+        for match in _TOKEN.finditer(text, at):
+            if match[1]:
+                self._depth += 1
+            elif match[2]:
+                self._depth -= 1
+                if not self._depth:
+                    return match.end()
+        return len(text)

@@ -1,0 +1,272 @@
+"""The head of a log in, which format it has out, where its streams stand, and why: a pure function of these bytes.
+
+What the formats are is said in the README. Whoever looks for streams in the members of lines looks at what is there: a
+line that the head cuts counts as far as it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from chunkwire._logs._names import names_of, path_of
+from chunkwire._logs._partial import Cut, partial
+from chunkwire._logs._reader import is_whole
+from chunkwire._logs._times import seconds_of
+
+__all__ = ["FORMATS", "HEAD_BYTES", "Recognised", "recognise"]
+
+FORMATS = ("sse", "exchanges", "reads", "chunks", "har", "vcr")
+HEAD_BYTES = 1 << 16
+
+#: Names of members that hold bodies, the likeliest first.
+_BODIES = (
+    ("response_body",), ("response", "body"), ("body",), ("raw_response",), ("response",), ("raw",), ("text",),
+    ("chunk",), ("data",), ("log",), ("message",),
+)  # fmt: skip
+_IDS = ("request_id", "req_id", "trace_id", "stream_id", "exchange_id", "connection_id", "id")
+_TIMES = ("ts", "time", "timestamp", "@timestamp", "received_at", "t")
+_MAX_DEPTH = 16
+_MAX_STRINGS = 3
+
+_EVENT = re.compile(r"\ufeff?[ \t\r\n]*(?:data|event|id|retry)?:")
+_CASSETTE = re.compile(rb"^(?:- )?(?:http_)?interactions:", re.MULTILINE)
+_CASSETTE_AT_TOP = re.compile(rb"^(?:http_)?interactions:", re.MULTILINE)
+_DOCUMENT = re.compile(rb"^---", re.MULTILINE)
+_BLANK_LINE = re.compile(r"(?:\r\n|\r|\n){2}")
+_DATA = re.compile(r"^data(?::|$)", re.MULTILINE)
+_SPACE = b" \t\r\n"
+
+_Path = tuple[str, ...]
+
+
+class Recognised(NamedTuple):
+    """A format, the paths of the members that it needs, and one sentence that says why."""
+
+    format: str
+    field: str | None
+    id_field: str | None
+    time_field: str | None
+    why: str
+
+
+class _Candidate(NamedTuple):
+    """A member that may hold a body."""
+
+    path: _Path
+    value: Any
+    size: int
+
+
+def recognise(
+    head: bytes,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
+) -> Recognised:
+    """The format of the log that begins with these bytes, of which the first `HEAD_BYTES` count; what is known of it
+    already is not looked for."""
+    head = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(_SPACE)
+    if format in ("sse", "chunks", "har", "vcr"):
+        return Recognised(format, None, None, None, f"format={format!r} says so")
+    if format != "auto" or field is not None or id_field is not None or time_field is not None:
+        return _as_told(head, format, field, id_field, time_field)
+    if not head.startswith((b"{", b"[")):
+        if _CASSETTE_AT_TOP.search(head) or (_DOCUMENT.search(head) and _CASSETTE.search(head)):
+            return Recognised("vcr", None, None, None, "a line begins with interactions:, as in cassettes of vcr")
+        return Recognised("sse", None, None, None, "it begins as no JSON does, so it is server-sent events")
+    first = partial(head.decode("utf-8", "replace"))
+    found = _by_first_value(first)
+    return found or _by_lines(head)
+
+
+def _by_first_value(first: Any) -> Recognised | None:
+    if isinstance(first, list):
+        if first and isinstance(first[0], dict):
+            return Recognised("chunks", None, None, None, "it begins with an array of objects")
+        return None
+    if not isinstance(first, dict):
+        return None
+    log = first.get("log")
+    if isinstance(log, dict) and ("entries" in log or "creator" in log or "version" in log):
+        return Recognised("har", None, None, None, "it is an object with log.entries, as HAR files are")
+    if "interactions" in first or "http_interactions" in first:
+        return Recognised("vcr", None, None, None, "it is an object with interactions, as in cassettes of vcr")
+    if _is_chunk(first):
+        why = "the first line is a chunk by itself" if "choices" in first else "the first line says that it is a chunk"
+        return Recognised("chunks", None, None, None, why)
+    return None
+
+
+def _is_chunk(value: dict[str, Any]) -> bool:
+    kind = value.get("object")
+    named = (
+        isinstance(kind, str) and not isinstance(kind, Cut) and (kind.endswith("chunk") or kind == "chat.completion")
+    )
+    return "choices" in value or named
+
+
+def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, time_field: str | None) -> Recognised:
+    """What is left to find where something is known."""
+    if format == "auto" and (id_field is not None or time_field is not None):
+        format = "reads"
+    if field is not None:
+        objects = _objects(head)
+        found = _of_field(objects, names_of(field), f"field={field!r} says where streams are", format)
+    else:
+        found = recognise(head)
+        if found.format in ("exchanges", "reads") and found.field is not None and format != "jsonl":
+            found = _of_field(_objects(head), names_of(found.field), f"{found.field} holds a body", format)
+    if found.format == "reads":
+        found = found._replace(id_field=id_field or found.id_field, time_field=time_field or found.time_field)
+    wanted = ("exchanges", "reads", "chunks") if format == "jsonl" else (format,)
+    if format != "auto" and found.format not in wanted and found.format != "sse":
+        return Recognised("sse", None, None, None, f"format={format!r} was wanted, but {found.why}")
+    return found
+
+
+def _objects(head: bytes) -> list[dict[str, Any]]:
+    """The lines that are objects, as far as they are there."""
+    lines = (partial(line.decode("utf-8", "replace")) for line in head.split(b"\n") if line.strip(_SPACE))
+    return [line for line in lines if isinstance(line, dict)]
+
+
+def _by_lines(head: bytes) -> Recognised:
+    objects = _objects(head)
+    for kinds, what in ((_texts, "server-sent events"), (_documents, "chunks or completions as JSON")):
+        for number, line in enumerate(objects, 1):
+            candidates = list(kinds(line, (), _MAX_DEPTH, _MAX_STRINGS))
+            if candidates:
+                best = min(candidates, key=lambda one: (_rank(one.path), -one.size))
+                return _of_field(objects, best.path, f"{path_of(best.path)} of line {number} holds {what}")
+    names = list(dict.fromkeys(name for line in objects for name in line))
+    if not names:
+        return Recognised("sse", None, None, None, "it begins as JSON does, but no line is an object")
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return Recognised("sse", None, None, None, f"no member of its lines holds a stream (members: {shown})")
+
+
+def _rank(path: _Path) -> int:
+    """How likely a name is that of a body."""
+    for rank, names in enumerate(_BODIES):
+        if path[-len(names) :] == names:
+            return rank
+    return len(_BODIES)
+
+
+def _members(value: Any, path: _Path, depth: int) -> Iterator[tuple[_Path, Any]]:
+    """What is in an object or array, but for what is of a request."""
+    if depth:
+        items = value.items() if isinstance(value, dict) else ((str(at), one) for at, one in enumerate(value))
+        for name, item in items:
+            if not (isinstance(value, dict) and name.startswith("request")):
+                yield (*path, name), item
+
+
+def _texts(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candidate]:
+    """The strings that begin as event streams do."""
+    for inner, item in _members(value, path, depth):
+        if isinstance(item, (dict, list)):
+            yield from _texts(item, inner, depth - 1, strings)
+        elif isinstance(item, str):
+            if _EVENT.match(item):
+                yield _Candidate(inner, item, len(item.encode("utf-8", "surrogatepass")))
+            elif strings and item.lstrip()[:1] == "{":
+                yield from _texts(partial(item), inner, depth - 1, strings - 1)
+
+
+def _documents(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candidate]:
+    """The members that are chunks or completions, or arrays of them, or strings of such."""
+    for inner, item in _members(value, path, depth):
+        read = partial(item) if isinstance(item, str) and strings and item.lstrip()[:1] in ("{", "[") else item
+        if isinstance(read, (dict, list)):
+            if _holds_choices(read):
+                yield _Candidate(inner, read, len(json.dumps(read)))
+            elif read is item or isinstance(read, dict):
+                yield from _documents(read, inner, depth - 1, strings - (read is not item))
+
+
+def _holds_choices(value: Any) -> bool:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return isinstance(value, dict) and "choices" in value
+
+
+def _of_field(objects: list[dict[str, Any]], path: _Path, why: str, format: str = "auto") -> Recognised:
+    """Exchanges or reads, of which the body is known."""
+    field = path_of(path)
+    values = [(line, value) for line in objects if (value := _at(line, path)) is not None]
+    line = values[0][0] if values else objects[0] if objects else {}
+    id_path = _first_member(line, path, _IDS, _is_id)
+    if format in ("exchanges", "reads"):
+        is_reads = format == "reads"
+        why += f", and format={format!r} says what a line is"
+    elif id_path is not None:
+        ids = [found for line in objects if _is_id(found := _at(line, id_path)) and not isinstance(found, Cut)]
+        again = next((one for at, one in enumerate(ids) if one in ids[:at]), None)
+        is_reads = again is not None
+        if is_reads:
+            why += f", and {path_of(id_path)} {json.dumps(again)[:60]} comes again: each line is a piece of an exchange"
+    else:
+        texts = [value for _, value in values if not _is_cut(value)]
+        is_reads = len(texts) > 1 and all(map(_is_piece, texts))
+        if is_reads:
+            why += ", and each line has one event at most: each is a piece of an exchange"
+    if not is_reads:
+        return Recognised(
+            "exchanges", field, None, None, why if format != "auto" else f"{why}: each line is an exchange"
+        )
+    time_path = _first_member(line, path, _TIMES, lambda value: seconds_of(value) is not None)
+    id_field = path_of(id_path) if id_path is not None else None
+    time_field = path_of(time_path) if time_path is not None else None
+    return Recognised("reads", field, id_field, time_field, why)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+
+
+def _first_member(line: dict[str, Any], path: _Path, names: tuple[str, ...], fits: Any) -> _Path | None:
+    """The path of the first member of these names, beside the body or at the top."""
+    for name in names:
+        for place in dict.fromkeys(((*path[:-1], name), (name,))):
+            if fits(_at(line, place)):
+                return place
+    return None
+
+
+def _at(value: Any, path: _Path) -> Any:
+    """What is at the end of a path, in what there is of a line; None if nothing is."""
+    for name in path:
+        if isinstance(value, str):
+            value = partial(value)
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def _is_cut(value: Any) -> bool:
+    """Did the head cut this value?"""
+    return isinstance(value, Cut) or (isinstance(value, (dict, list)) and any(map(_is_cut, _inside(value))))
+
+
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _is_piece(value: Any) -> bool:
+    """Is it one event at most, and no whole stream?"""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        value = partial(value)
+    if isinstance(value, list):
+        return len(value) <= 1 and all(map(_is_piece, value))
+    if isinstance(value, dict):
+        return not is_whole(value)
+    return not isinstance(value, str) or sum(bool(_DATA.search(block)) for block in _BLANK_LINE.split(value)) <= 1

@@ -1,0 +1,139 @@
+"""Logs that hold streams in JSON: every format, with every kind of body, against the reference."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from support import SAMPLES
+from wrapped import check, check_cuts
+from wrapping import (
+    Wrapped,
+    batch_output,
+    bodies,
+    chunk_array,
+    chunk_lines,
+    completion,
+    documents,
+    exchanges,
+    nested,
+    reads,
+    streams,
+)
+
+SEEDS = range(4)
+
+
+def some(rng: random.Random, count: int) -> list[bytes]:
+    return rng.sample(streams(), min(count, len(streams())))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_exchanges_of_all_kinds_of_bodies(engine: str, seed: int) -> None:
+    rng = random.Random(seed)
+    for stream in some(rng, 3):
+        contents = list(bodies(rng, stream))
+        rng.shuffle(contents)
+        path = rng.choice(["response_body", "response.body", "a.b.c", "raw"])
+        check(engine, exchanges(rng, contents, path, rng.choice([b"\n", b"\r\n"])))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_exchanges_inside_strings_of_collectors(engine: str, seed: int) -> None:
+    rng = random.Random(seed)
+    contents = [body for stream in some(rng, 2) for body in bodies(rng, stream)]
+    check(engine, nested(rng, rng.sample(contents, 25)))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_exchanges_whose_end_is_strict(engine: str, strict: bool) -> None:
+    rng = random.Random(7)
+    contents = [stream.decode("utf-8", "replace").rstrip() for stream in some(rng, 4)]
+    check(engine, exchanges(rng, [*contents, *(text[:-9] for text in contents)]), strict=strict)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_output_of_batches(engine: str, seed: int) -> None:
+    rng = random.Random(seed)
+    wholes = [whole for stream in some(rng, 6) if (whole := completion(stream)) is not None]
+    rows = check(engine, batch_output(rng, wholes))
+    assert {row["status"] for row in rows} <= {"complete", "error"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("events", [True, False])
+def test_reads_that_are_cut_anywhere_and_interleave(engine: str, seed: int, ids: bool, events: bool) -> None:
+    rng = random.Random(seed)
+    check(engine, reads(rng, [stream[:3000] for stream in some(rng, 4)], ids=ids, events=events))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_chunks_by_line_and_in_arrays(engine: str, seed: int) -> None:
+    rng = random.Random(seed)
+    docs: list[Any] = [doc for stream in some(rng, 3) for doc in documents(stream)][:150]
+    whole = completion(streams()[0])
+    docs += [whole, {"error": {"message": "no"}}, {"id": 1}, 3, "x", None, docs[0]]
+    check(engine, chunk_lines(rng, docs))
+    for indent, eol in ((None, "\n"), (1, "\n"), (2, "\r\n"), (0, "\n")):
+        check(engine, chunk_array(docs, indent, eol))
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_any_pieces_of_a_log_give_the_same(engine: str, seed: int) -> None:
+    rng = random.Random(seed)
+    stream = next(one for one in streams() if 1000 < len(one) < 6000)
+    check_cuts(engine, exchanges(rng, list(bodies(rng, stream))[::3]))
+    check_cuts(engine, reads(rng, [stream, stream[:500]]))
+    check_cuts(engine, chunk_lines(rng, documents(stream)))
+    check_cuts(engine, chunk_array(documents(stream), 1))
+
+
+SMALL = {
+    "id": "a",
+    "object": "chat.completion.chunk",
+    "choices": [{"index": 0, "delta": {"content": 'h\u00e9"\\\U0001f600'}, "finish_reason": "stop"}],
+}
+TEXT = f"data: {json.dumps(SMALL)}\r\n\r\n: ping\n\ndata: {json.dumps(SMALL, ensure_ascii=False)}\n\ndata: [DONE]\n\n"
+
+
+def small_logs() -> dict[str, Wrapped]:
+    line = json.dumps({"n": [1, {"x": "}"}], "response": {"body": TEXT}, "user": "u"})
+    plain = json.dumps({"response": {"body": TEXT}}, ensure_ascii=False)
+    outer = json.dumps({"log": line})
+    array = json.dumps({"response": {"body": [SMALL, SMALL]}})
+    piece = [json.dumps({"id": "r", "t": at, "text": part}) for at, part in ((1, TEXT[:70]), (2, TEXT[70:]))]
+    return {
+        "exchanges": Wrapped(f"{line}\r\n{plain}\n{array}".encode(), "exchanges", "response.body", keep=["user"]),
+        "nested": Wrapped(f"{outer}\n".encode(), "exchanges", "log.response.body"),
+        "reads": Wrapped("\n".join(piece).encode(), "reads", "text", "id", "t"),
+        "chunks": Wrapped(f"{json.dumps(SMALL)}\n[{json.dumps(SMALL)},{json.dumps(SMALL)}]\n".encode(), "chunks"),
+        "array": Wrapped(json.dumps([SMALL, SMALL], indent=1).encode(), "chunks"),
+    }
+
+
+@pytest.mark.parametrize("name", small_logs())
+def test_a_log_that_is_cut_at_any_byte(engine: str, name: str) -> None:
+    wrapped = small_logs()[name]
+    for end in range(len(wrapped.data) + 1):
+        piece = Wrapped(wrapped.data[:end], **wrapped.options(), keep=wrapped.keep)
+        check(engine, piece)
+
+
+@pytest.mark.parametrize("name", small_logs())
+@pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff", b'"', b"\\", b"}", b"\n"])
+def test_a_log_that_is_damaged_at_any_byte(engine: str, name: str, damage: bytes) -> None:
+    wrapped = small_logs()[name]
+    for at in range(0, len(wrapped.data), 3):
+        data = wrapped.data[:at] + damage + wrapped.data[at + 1 :]
+        if name == "array" and data[1:].count(b"]") > wrapped.data.count(b"]") - 1:
+            continue
+        check(engine, Wrapped(data + b"\n" + wrapped.data, **wrapped.options(), keep=wrapped.keep))
+
+
+def test_samples_are_there() -> None:
+    assert len(list(SAMPLES.glob("*.sse"))) > 10
+    assert len(streams()) > 10
