@@ -500,7 +500,8 @@ def test_versions_and_help() -> None:
     done = process("--version")
     assert done.returncode == 0
     assert done.stdout.decode().split() == ["chunkwire", chunkwire.__version__]
-    for arguments in ([], ["usage"], ["decode"], ["text"], ["show"], ["check"]):
+    commands = ("usage", "decode", "follow", "text", "show", "redact", "convert", "check", "explain")
+    for arguments in ([], *([command] for command in commands)):
         done = process(*arguments, "--help", env=os.environ | {"COLUMNS": "80"})
         assert done.returncode == 0
         text = done.stdout.decode()

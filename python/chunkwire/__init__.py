@@ -45,6 +45,7 @@ from typing import Any
 
 from chunkwire._batches import ChunkBatch, batches
 from chunkwire._completions import Audio, Completion, CompletionChoice, Message, completions
+from chunkwire._conversion import Converted, convert
 from chunkwire._decode import Decoder, adecode, contents, decode, events
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._explain import Explanation, explain
@@ -78,6 +79,7 @@ __all__ = [
     "Completion",
     "CompletionChoice",
     "CompletionTokensDetails",
+    "Converted",
     "Damage",
     "DecodeError",
     "Decoder",
@@ -101,6 +103,7 @@ __all__ = [
     "batches",
     "completions",
     "contents",
+    "convert",
     "decode",
     "events",
     "explain",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import chunkwire
-from chunkwire._cli import _check, _decode, _follow, _redact, _text, _usage
+from chunkwire._cli import _check, _convert, _decode, _follow, _redact, _text, _usage
 from chunkwire._cli import _explain as _explaining
 from chunkwire._cli._output import OutputError, flush, note
 from chunkwire._cli._schema import keys_text
@@ -36,6 +36,7 @@ examples:
   chunkwire check log.sse                       what is wrong, and where
   chunkwire explain log.jsonl                   what a log is, and its quirks
   chunkwire redact log.sse -o report.sse        the log without what was said
+  chunkwire convert log.jsonl -o log.sse        the log in another format
 
 exit codes:
   0  fine
@@ -111,6 +112,18 @@ examples:
   chunkwire redact log.jsonl.gz -o report.jsonl.gz --keep user_agent
 """
 
+_CONVERT = """\
+FILE says what is written: .sse server-sent events, .jsonl a chunk a line,
+.parquet a row a chunk; with .gz, .zst, .bz2 or .xz behind it, compressed. --to
+exchanges writes an exchange a line, of logs that hold exchanges. A table of
+streams as Parquet is `chunkwire usage PATH --rows --format parquet -o FILE`.
+
+examples:
+  chunkwire convert proxy.jsonl -o streams.sse.gz
+  chunkwire convert session.har --to exchanges --keep url,started -o proxy.jsonl
+  chunkwire convert log.sse -o chunks.parquet
+"""
+
 _CHECK = """\
 Each finding is a line: source, line, offset, kind, reason. The table below them
 accounts for every byte.
@@ -122,9 +135,9 @@ examples:
 
 
 _EXPLAIN = """\
-Tells which format a log has and why, what its lines and chunks have in them, and
-what its servers do otherwise than others. Of a long log the first 64 MiB are
-read; --all reads all.
+Tells which format a log has and why, what its lines and chunks have in them,
+and what its servers do otherwise than others. Of a long log the first 64 MiB
+are read; --all reads all.
 
 examples:
   chunkwire explain log.jsonl
@@ -284,6 +297,17 @@ def _parser() -> argparse.ArgumentParser:
     redact.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
     redact.add_argument(
         "--keep", type=_names, default=(), metavar="NAME[,NAME]", help="keep what members of these names hold, too"
+    )
+
+    convert = _command(
+        commands, "convert", _convert.run, "the same streams as a log in another format, or as Parquet", _CONVERT,
+        paths=False, engines=False,
+    )  # fmt: skip
+    convert.add_argument("path", metavar="PATH", help="a file, or - for stdin")
+    convert.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of stdout")
+    convert.add_argument("--to", choices=_convert.TARGETS, help="what to write (default: as FILE's name says)")
+    convert.add_argument(
+        "--keep", type=_names, default=(), metavar="PATH[,PATH]", help="members of lines to carry into exchanges"
     )
 
     check = _command(commands, "check", _check.run, "what is wrong, and where; exits 1 if anything is", _CHECK)
