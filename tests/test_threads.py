@@ -147,7 +147,7 @@ def test_one_thread_is_what_the_oracle_says(tmp_path: Path) -> None:
         rows, damages = oracle_rows(result)
         if damages:  # of type: `test_usage` knows their order
             continue
-        table = chunkwire.usage(path, engine="native", threads=1)
+        table = chunkwire.usage(path, engine="native", threads=1, format="sse")
         assert list(table.status) == [row["status"] for row in rows]
         assert table.chunks.tolist() == [row["chunks"] for row in rows]
         if len(result.damages) <= 1000:
