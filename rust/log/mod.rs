@@ -104,8 +104,7 @@ impl Log {
             }
             _ => None,
         };
-        let mut log =
-            Self { options, wanted: Some(Box::new(wanted)), layout: None, state: State::Unknown(Vec::new()) };
+        let mut log = Self { options, wanted: Some(Box::new(wanted)), layout: None, state: State::Unknown(Vec::new()) };
         if let Some(layout) = begun {
             log.begin(layout, Vec::new());
         }
