@@ -99,6 +99,25 @@ PLACES = [
     f"<html><b>{SECRET}</b> {NUMBER}</html>\n".encode(),
     b'data: {"choices":[{"delta":\ndata: {"content":"' + SECRET.encode() + b'\ndata: ' + SECRET.encode() + b'"}}]}\n\n',
     b"event: error\ndata: " + SECRET.encode() + b"\n\n",
+    # Arguments of a tool that are an object have members of every name.
+    event(chunk_json(choices=[{"delta": {"tool_calls": [{"function": {"arguments": {
+        "code": SECRET, "role": SECRET, "status": SECRET, "id": SECRET, "tokens": NUMBER, "usage": {"n": NUMBER},
+        "model": f"{SECRET}-7", "day": ["2026-11-27"], "event": [{"type": SECRET}]}}}]}}])),
+    event(chunk_json(metadata={"status": SECRET, "count": NUMBER})),
+    # What is said may be about bodies.
+    event(chunk_json(choices=[{"delta": {"content": json.dumps({"choices": [], SECRET: {"code": NUMBER}})}}])),
+    event(chunk_json(choices=[{"delta": {"content": f'data: {{"choices": [], "{SECRET}": 1}}\n\n'}}])),
+    # No names of members, nor values of those: quotes that are not escaped, arrays.
+    event(f'{{"choices": [{{"delta": {{"content": "a "b" {SECRET}": c"}}}}]}}'),
+    event(f'{{"choices": [], "role": "a" "{SECRET}", "type": "b" c "{SECRET}"}}'),
+    event(f'{{"choices": [], "role": {{"{SECRET}"}}}}'),
+    event(chunk_json(code=[SECRET], type=[[SECRET]])),
+    # Whose they are is not for servers to say.
+    event(chunk_json(custom_id=f"{SECRET}_1", session_id=f"{SECRET}-x", conversation_id=SECRET)),
+    event(chunk_json(token=NUMBER, pin_code=NUMBER, zip_code=NUMBER, choices=[{"token": {"id": NUMBER}}])),
+    f"event: message.{SECRET.lower()}\ndata: {SECRET}\n\n".encode(),
+    f": {NUMBER}\n\n: ping {SECRET} {NUMBER}\n\n: {SECRET} PROCESSING\n\n".encode(),
+    f'data: {{"x": 1e{NUMBER}, "y": 2.5E-{NUMBER}}}\n\n'.encode(),
 ]  # fmt: skip
 SPELT = SECRET.encode(), "".join(f"\\u{ord(one):04x}" for one in SECRET).encode(), str(NUMBER).encode()
 
@@ -156,9 +175,46 @@ def test_what_stays() -> None:
         )
     )
     (chunk,) = chunkwire.decode(redact(log))
+    assert redact(b"retry: 4111111111111111\n\n") == b"retry: 1111111111111111\n\n"  # that is no time
     sent = json.loads(log[log.index(b"{") :])
     assert {**chunk.to_dict(), "id": None} == {**sent, "id": None}
     assert redact(log).startswith(log[: log.index(b"data")])
+
+
+def test_dates_are_kept_where_they_are_times() -> None:
+    log = event(
+        chunk_json(
+            created_at="2026-11-27T12:00:00Z",
+            started="2026-11-27",
+            choices=[{"delta": {"content": "1984-05-12", "birthday": "1984-05-12"}}],
+            time="2026-11-27 4111111111111111",
+        )
+    )
+    (chunk,) = chunkwire.decode(redact(log))
+    assert chunk.created_at == "2026-11-27T12:00:00Z"
+    for other in (chunk.content, chunk.choices[0].delta.birthday, chunk.started, chunk.time):
+        assert other == "x" * len(other)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "koi8-r", "gbk", "euc-jp", "euc-kr", "utf-8"])
+def test_no_encoding_gets_through(encoding: str) -> None:
+    texts = {"latin-1": "àéîõü", "euc-jp": "こんにちは", "euc-kr": "안녕하세요", "gbk": "密码是什么"}
+    said = texts.get(encoding, "Привет")
+    content = f'data: {{"choices": [{{"delta": {{"content": "{said}"}}}}]}}\n\n'.encode(encoding)
+    body = said.encode(encoding)
+    other = redact(content)
+    assert not any(body[at : at + 2] in other for at in range(len(body) - 1))
+
+
+#: What matters to a decoder of UTF-8.
+BYTES = st.sampled_from(b"a\\\x80\x8f\x90\x9f\xa0\xbf\xc1\xc2\xdf\xe0\xe1\xed\xee\xf0\xf1\xf4\xf5\xff")
+
+
+@given(st.binary(max_size=60) | st.lists(BYTES).map(bytes))
+def test_what_is_no_utf8_stays_so_character_by_character(text: bytes) -> None:
+    other = _redact._Redactor(())._filler(text)
+    spots = [[one == "\ufffd" for one in each.decode("utf-8", "replace")] for each in (text, other)]
+    assert spots[0] == spots[1]
 
 
 def test_ids_stay_the_same_and_different(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@ whatever somebody said.
 
 What stays is what a parser reads: the framing, names of members, brackets, escapes, how many bytes each character has,
 numbers of usage and times, and a few texts that servers choose (models, roles, finish reasons). Ids become others, the
-same one always the same. All else is unknown, and is replaced. Data need not be whole, nor JSON: what cannot be read
-is replaced as it stands.
+same one always the same. All else is unknown, and is replaced; so is all in a tool's arguments, where the names of
+members mean nothing. Data need not be whole, nor JSON: what cannot be read is replaced as it stands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["redact"]
 #: An event of more bytes is replaced in pieces.
 _MOST_BYTES = 64 << 20
 
-#: Texts that servers choose, by the name of their member; kept if they look like a name.
+#: Texts that servers choose, by the name of the member whose value they are; kept if they look like a name.
 _CHOSEN = frozenset(
     b"object model role type finish_reason native_finish_reason stop_reason service_tier provider status severity code "
     b"format event detail_type method content_type".split()
@@ -39,16 +39,30 @@ _IDS = frozenset(
     b"id request_id system_fingerprint tool_call_id call_id item_id response_id req_id trace_id stream_id exchange_id "
     b"connection_id custom_id batch_id session_id conversation_id".split()
 )
-_ID_PREFIX = re.compile(rb"[A-Za-z]{2,12}[-_]")
-_TIMES = re.compile(rb"\d{4}-\d\d-\d\d(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?")
+#: With which servers begin their ids. (What a user begins one with may be a name.)
+_ID_PREFIX = re.compile(
+    rb"(?:chatcmpl|cmpl|chat|gen|msg|resp|req|run|step|thread|asst|item|call|toolu|tool|fc|rs|fp|file|batch|cus|as|ws)[-_]"
+)
+_TIME = rb"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?"
+_TIMES = re.compile(_TIME)
+#: Members whose texts are times.
+_TIMED = re.compile(
+    rb"(?:.*_)?(?:created|updated|date|datetime|time|@?timestamp|ts|at)|[a-z]+(?:At|Time|Date|Timestamp)"
+)
 #: Numbers that are counts, times and the like, by the name of their member or of one around it.
 _COUNTED = re.compile(
-    rb"(?:.*_)?(?:tokens?|count|index|created|created_at|time|times|ts|timestamp|at|cost|status|status_code|code|duration|"
-    rb"latency|ms|us|sec|seconds|n|size|logprob|probability|score|version|temperature|top_p|max_tokens)"
+    rb"(?:.*_)?(?:tokens?|count|index|created|time|times|ts|timestamp|at|cost|duration|latency|ms|us|sec|seconds|logprob"
+    rb"|probability)|code|status|status_code|n|size|score|version|temperature|top_p"
 )
 _COUNTED_INSIDE = frozenset(b"usage timings time_info x_groq sla_metrics category_scores cost".split())
 #: Texts by their bytes or tokens.
-_SPELT = frozenset(b"bytes token_ids token_id tokens prompt_token_ids logit_bias".split())
+_SPELT = frozenset(b"bytes token token_ids token_id tokens prompt_token_ids logit_bias".split())
+#: What is said in a conversation: a text that holds a whole body is part of it there, not a log.
+_SPOKEN_INSIDE = frozenset(b"choices messages delta".split())
+#: What somebody filled with members of their own.
+_SAID_INSIDE = frozenset(b"arguments args input parameters parsed metadata".split())
+#: What is so inside of an object or array.
+_IS_COUNTED, _IS_SPOKEN, _IS_SAID = 1, 2, 4
 
 _TOKEN = re.compile(
     rb'"(?P<text>(?:[^"\\]++|\\.)*+\\?)(?P<end>"?)(?P<colon>[ \t\r\n]*:)?'
@@ -59,10 +73,14 @@ _TOKEN = re.compile(
 )
 #: The units of a text: an escape, a character of one to four bytes, what is none.
 _UNIT = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[\x20-\x5b\x5d-\x7f]++|[\x00-\x1f]++"
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[\x00-\x7f]|[\x20-\x5b\x5d-\x7f]++|[\x00-\x1f]++"
     rb"|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
-    rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|.",
+    rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
+    # A surrogate, which is no character; and the beginnings of characters that break off, each one U+FFFD to a decoder.
+    rb"|\xed[\xa0-\xbf][\x80-\xbf]"
+    rb"|\xe0[\xa0-\xbf]|\xed[\x80-\x9f]|[\xe1-\xec\xee\xef][\x80-\xbf]"
+    rb"|\xf0[\x90-\xbf][\x80-\xbf]?|[\xf1-\xf3][\x80-\xbf]{1,2}|\xf4[\x80-\x8f][\x80-\xbf]?|.",
     re.DOTALL,
 )
 _FILLER = (b"", b"x", "é".encode(), "あ".encode(), "🙂".encode())
@@ -74,13 +92,21 @@ _HIGH, _LOW = rb"\ud83d", rb"\ude42"
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINE = re.compile(rb"([^\r\n]*+)(\r\n|\n|\r|$)")
 _FIELD = re.compile(rb"(?:\xef\xbb\xbf)?(data|event|id|retry)(?::[ ]?|$)")
-_DIGITS = re.compile(rb"\d*")
-#: Event types that servers of completions send.
-_EVENT = re.compile(
-    rb"message|error|ping|done|end|start|delta|chunk|completion|metadata|usage|keep-?alive|heartbeat"
-    rb"|(?:thread|response|chat|message|content_block|completion)(?:[._][a-z_]{1,24}){1,3}"
+_DIGITS = re.compile(rb"\d{0,9}")
+#: Of these words are the event types that servers of completions send.
+_WORDS = (
+    rb"(?:action|added|alive|annotations?|arguments|audio|block|calls?|cancelled|cancelling|chat|chunk|code|completed"
+    rb"|completions?|content|created|custom|data|delta|done|end|error|event|expired|failed|file|finish|function|generating"
+    rb"|generation|heartbeat|image|in|incomplete|input|interpreter|interpreting|item|keep|list|mcp|messages?|metadata|output"
+    rb"|part|partial|ping|progress|queued|reasoning|refusal|requires|response|run|search|searching|start|status|steps?|stop"
+    rb"|summary|text|thread|tools?|transcript|update|updated|usage|web)"
 )
-_COMMENT = re.compile(rb":[ ]?(?:[A-Z]+ PROCESSING|keep-?alive|ping|heartbeat|connected|ok)?[ \d.:TZ-]*", re.IGNORECASE)
+_EVENT = re.compile(rb"%b(?:[._-]?%b){0,7}" % (_WORDS, _WORDS))
+_COMMENT = re.compile(
+    rb":[ ]?(?:OPENROUTER PROCESSING"
+    rb"|(?:keep-?alive|ping|heartbeat|connected|ok)(?:[ :-]{1,3}(?:%b|\d{1,13}(?:\.\d{1,6})?))?)?[ ]{0,8}" % _TIME,
+    re.IGNORECASE,
+)
 #: What a text is like that holds a whole body.
 _STARTS_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data:|event:|id:|retry:|:)")
 _HAS_DATA = re.compile(rb"^data: ?[{\[].*\"(?:choices|object)\"", re.MULTILINE)
@@ -187,6 +213,8 @@ class _Redactor:
                     places.append(len(pieces))
                 elif name == b"id":
                     value = self._id(value)
+                elif name == b"retry" and value.isdigit() and not _DIGITS.fullmatch(value):
+                    value = _ones(value)
                 elif not (_EVENT if name == b"event" else _DIGITS).fullmatch(value):
                     value = self._filler(value)
                 pieces.append(value)
@@ -205,60 +233,78 @@ class _Redactor:
     def _document(self, data: bytes) -> bytes:
         """A JSON document, whole or not."""
         pieces: list[bytes] = []
-        around: list[tuple[bytes, bool, bytes]] = []  # the members around, are they arrays, and the names around those
-        key, counted = b"", False
+        around: list[tuple[bytes, bool, int]] = []  # the members around, are they arrays, and what is so around them
+        key, inside = b"", 0
+        # A member's name comes first in an object, or behind a comma. (At the top it may: data need not be whole.)
+        may_be_name = True
         for token in _TOKEN.finditer(data):
             kind = token.lastgroup
+            if kind == "kept" and token[0][0] in b" \t\r\n:":
+                pieces.append(token[0])
+                continue
+            was_name, may_be_name = may_be_name, False
+            is_in_array = bool(around) and around[-1][1]
             if token["text"] is not None:
                 text = token["text"]
-                if token["colon"] is not None:
+                if token["colon"] is not None and was_name:
                     key = text
                     pieces.append(token[0])
                     continue
-                is_whole = bool(token["end"])
-                pieces += (b'"', self._text(key, text, is_whole), token["end"])
+                is_whole = bool(token["end"]) and not is_in_array
+                pieces += (b'"', self._text(key, text, is_whole, inside), token["end"], token["colon"] or b"")
             elif token["number"] is not None:
-                is_kept = key in self._keep or (key not in _SPELT and (counted or _COUNTED.fullmatch(key) is not None))
-                number = token["number"]
-                pieces.append(number if is_kept else re.sub(rb"[1-9]", b"1", number))
-                pieces.append(token["exponent"] or b"")
+                is_kept = key in self._keep or (
+                    key not in _SPELT
+                    and not inside & _IS_SAID
+                    and (inside & _IS_COUNTED or _COUNTED.fullmatch(key) is not None)
+                )
+                pieces.append(token[0] if is_kept else _ones(token[0]))
             elif kind == "open":
-                around.append((key, token[0] == b"[", b"1" if counted else b""))
-                counted = counted or key in _COUNTED_INSIDE
+                is_array = token[0] == b"["
+                around.append((key, is_array, inside))
+                inside |= _inside(key)
+                if not is_array:
+                    key, may_be_name = b"", True
                 pieces.append(token[0])
+                continue
             elif kind == "close":
                 if around:
-                    key, _, before = around.pop()
-                    counted = bool(before)
+                    key, _, inside = around.pop()
+                    is_in_array = bool(around) and around[-1][1]
                 pieces.append(token[0])
             elif kind == "comma":
-                key = around[-1][0] if around and around[-1][1] else b""
+                may_be_name = not is_in_array
                 pieces.append(token[0])
             elif kind == "kept":
                 pieces.append(token[0])
             else:
                 pieces.append(self._filler(token[0]))
+            if not is_in_array:  # one value to a name
+                key = b""
         return b"".join(pieces)
 
-    def _text(self, key: bytes, text: bytes, is_whole: bool) -> bytes:
+    def _text(self, key: bytes, text: bytes, is_whole: bool, inside: int) -> bytes:
         """The inside of a text that belongs to a member."""
         if key in self._keep or not text:
             return text
+        if inside & _IS_SAID:
+            return self._filler(text)
         if is_whole and key in _CHOSEN and _NAME.fullmatch(text):
             own = _OWN_MODEL.fullmatch(text)
             return text if own is None else own[1] + self._filler(own[2])
         if key == b"model" or (key in _IDS and _NAME.fullmatch(text)):
             return self._id(text)
-        if _TIMES.fullmatch(text):
+        if _TIMED.fullmatch(key) and _TIMES.fullmatch(text):
             return text
-        return self._nested(text) or self._filler(text)
+        found = None if inside & _IS_SPOKEN else self._nested(text)
+        return found or self._filler(text)
 
     def _nested(self, text: bytes) -> bytes | None:
         """A text that holds an event stream, or JSON with chunks; None if it is neither."""
         head = text[:200]
         if not (b":" in head or head.lstrip()[:1] in (b"[", b"{")):
             return None
-        units = [unit for match in _UNIT.finditer(text) for unit in _split(match[0])]
+        units = [match[0] for match in _UNIT.finditer(text)]
         inner = b"".join(_unescaped(unit) for unit in units)
         if _STARTS_EVENTS.match(inner) and _HAS_DATA.search(inner):
             redacted = self._events(inner)
@@ -269,7 +315,7 @@ class _Redactor:
         pieces = []
         at = 0
         for unit in units:
-            length = len(_unescaped(unit))
+            length = len(_unescaped(unit)) if unit[0] == 0x5C else len(unit)
             pieces.append(_escaped_like(unit, inner[at : at + length], redacted[at : at + length]))
             at += length
         return b"".join(pieces)
@@ -314,13 +360,23 @@ def _filler_of(unit: bytes) -> bytes:
     if first < 0x80:
         return b"x" * len(unit)
     if len(unit) == 1:
-        return b"\x80" if first < 0xC0 else unit
-    return unit if unit in _TELLING else _FILLER[len(unit)]
+        return b"\x80" if first < 0xC0 else b"\xff"
+    if first == 0xED and unit[1] >= 0xA0:
+        return b"\xed\xa0\x80" if unit[1] < 0xB0 else b"\xed\xb0\x80"
+    whole = 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+    return unit if unit in _TELLING else _FILLER[whole][: len(unit)]
 
 
-def _split(unit: bytes) -> Iterable[bytes]:
-    """The characters of a unit, which is one or a run of such of one byte."""
-    return (unit,) if unit[0] == 0x5C or unit[0] >= 0x80 else [unit[at : at + 1] for at in range(len(unit))]
+def _ones(number: bytes) -> bytes:
+    """A number like this one, with the zeros that it has."""
+    return re.sub(rb"[1-9]", b"1", number)
+
+
+def _inside(key: bytes) -> int:
+    """What is so inside of the object or array of a member."""
+    return (
+        _IS_COUNTED * (key in _COUNTED_INSIDE) | _IS_SPOKEN * (key in _SPOKEN_INSIDE) | _IS_SAID * (key in _SAID_INSIDE)
+    )
 
 
 _SHORT = {
@@ -348,6 +404,8 @@ def _unescaped(unit: bytes) -> bytes:
 
 def _escaped_like(unit: bytes, old: bytes, new: bytes) -> bytes:
     """A character that takes the place of another, escaped as that was."""
+    if unit[0] != 0x5C:
+        return new
     if old == new:
         return unit
     if len(unit) == 12:
