@@ -124,6 +124,47 @@ def test_truncation_of_what_was_copied(tmp_path: Path, seed: int, engine: str) -
     assert follow_writer(tmp_path / "log.sse", 120, seed, between, engine) == list(range(120))
 
 
+def test_a_copy_of_what_is_not_cut_yet_is_not_read(tmp_path: Path) -> None:
+    # A look may fall between the two, and into the copying.
+    path, copy = tmp_path / "log.sse", tmp_path / "log.sse.1"
+    path.touch()
+    tail = Tail(str(path))
+
+    def read() -> bytes:
+        return b"".join(piece.data for piece in iter(tail.read, None))
+
+    path.write_bytes(event(0) + event(1))  # nothing was read of it yet
+    shutil.copy(path, copy)
+    assert read() == event(0) + event(1)
+    os.truncate(path, 0)
+    with appending(path) as file:
+        file.write(event(2))
+        shutil.move(copy, f"{path}.2")
+        shutil.copy(path, copy)  # once more, before what was cut is found
+        assert read() == event(2)
+        os.truncate(path, 0)
+        file.write(event(3))
+        assert read() == event(3)
+    tail.close()
+
+
+def test_a_copy_that_is_being_made_is_not_read(tmp_path: Path) -> None:
+    path, copy = tmp_path / "log.sse", tmp_path / "log.sse.1"
+    path.touch()
+    tail = Tail(str(path))
+    path.write_bytes(event(0) + event(1))
+    copy.write_bytes(event(0)[:70])
+    assert [piece.data for piece in iter(tail.read, None)] == [event(0) + event(1)]
+    shutil.copy(path, copy)
+    with appending(path) as file:
+        file.write(event(2))
+    os.truncate(path, 0)  # with what the copy lacks
+    assert tail.read() is None
+    path.write_bytes(event(3))
+    assert [piece.data for piece in iter(tail.read, None)] == [event(3)]
+    tail.close()
+
+
 def test_a_removed_file_comes_again(tmp_path: Path) -> None:
     def between(writer: Writer) -> None:
         if writer.random.random() < 0.1:

@@ -93,6 +93,14 @@ class _File:
         self.at, self._memory, self.is_first, self.is_copy = other.at, other._memory, other.is_first, True
         return True
 
+    def begins_with(self, copy: _File) -> bool:
+        """Is all that stands in a copy still in this file?"""
+        end = copy.size()
+        if not 0 < end <= self.size():
+            return False
+        places = 0, max(end - _MEMORY, 0)
+        return all(self.bytes_at(at, min(_MEMORY, end)) == copy.bytes_at(at, _MEMORY) for at in places)
+
 
 class Tail:
     """What is written to a file.
@@ -173,6 +181,10 @@ class Tail:
             other.close()
         while copies and not copies[0].goes_on(file):
             copies.pop(0).close()
+        early = None  # a copy of what is in the file, which is yet to be cut: only then it counts
+        if copies and file.begins_with(copies[-1]):
+            early = copies.pop()
+            early.close()
         if not copies:
             return False
         for copy in copies:
@@ -181,6 +193,8 @@ class Tail:
         self._waiting.extendleft((file, *copies[:0:-1]))
         self._file = copies[0]
         self._known = self._heads()
+        if early is not None:
+            self._known.pop(early.key, None)
         return True
 
     def _siblings(self) -> list[str]:
