@@ -13,12 +13,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections import deque
 from dataclasses import dataclass
 
 __all__ = ["Piece", "Tail"]
 
 _BLOCK_BYTES = 1 << 18
+#: (A pipe would be waited for until somebody writes to it.)
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 #: So many bytes before the place, and at the beginning, are compared to see whether a file is still the same.
 _MEMORY = 256
 #: What rotation puts behind a name: a number, a date, a time. (Not ".gz": what is packed is no longer written to.)
@@ -39,11 +42,16 @@ class _File:
     """A file, and how far it is read."""
 
     def __init__(self, path: str) -> None:
-        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self._handle = os.open(path, _FLAGS)
         self.at = 0
         self.is_first = True
         self._memory = b""
         status = os.fstat(self._handle)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            raise ValueError(f"{path} is a pipe or a device: only a regular file can be followed")
         #: What tells it from other files, while it is open.
         self.key = status.st_dev, status.st_ino
         #: It is not changed any more.
@@ -114,8 +122,6 @@ class Tail:
         self._waiting: deque[_File] = deque()  # what is to be read behind the file
         self._file = _File(path)
         try:
-            if os.path.isdir(path):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             if self._file.bytes_at(0, 4).startswith(_PACKED):
                 raise ValueError(f"{path} is compressed: only a file that is written plainly can be followed")
             #: What stands before the place where it begins, as far as it matters.
@@ -158,7 +164,7 @@ class Tail:
             return True
         try:
             new = _File(self.path)
-        except OSError:  # between two files, or not to be read now
+        except (OSError, ValueError):  # between two files, or not to be read now
             return False
         between: list[_File] = []
         if new.key != file.key:
@@ -217,7 +223,7 @@ class Tail:
         for path in self._siblings():
             try:
                 found.append(_File(path))
-            except OSError:
+            except (OSError, ValueError):
                 continue
         return found
 
