@@ -263,6 +263,21 @@ def test_it_comes_piece_by_piece() -> None:
     assert len(read) <= 2
 
 
+def test_a_compressed_log_that_breaks_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, short = tmp_path / "log.sse.gz", tmp_path / "short.sse"
+    log.write_bytes(gzip.compress(b"".join(PLACES), mtime=0)[:-9])  # the end mark, and a byte before it
+    found: list[bytes] = []
+    with pytest.raises(chunkwire.DecodeError, match="cut or damaged") as caught:
+        found.extend(chunkwire.redact(log))
+    whole = b"".join(found)
+    assert redact(b"".join(PLACES)).startswith(whole)
+    assert (caught.value.kind, caught.value.offset) == ("truncated", len(whole))
+    assert len(whole) > 500
+    assert main(["redact", str(log), "-o", str(short)]) == 1
+    assert "log.sse.gz" in capsys.readouterr().err
+    assert short.read_bytes() == whole
+
+
 # --- the command line
 
 

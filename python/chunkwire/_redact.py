@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from chunkwire._blocks import blocks_of
+from chunkwire._blocks import CompressedDamage, blocks_of
+from chunkwire._errors import DecodeError
 from chunkwire._sources import resolve
 
 if TYPE_CHECKING:
@@ -132,19 +133,35 @@ def redact(source: OneSource, *, keep: Iterable[str] = ()) -> Iterator[bytes]:
     bytes
         As many in all as the source has.
 
+    Raises
+    ------
+    DecodeError
+        If a compressed source is cut or damaged, behind all that was whole.
+
     Notes
     -----
     Names of members are kept, wherever they stand, and so are numbers of usage, times and places. Look at the result
     before you give it away.
     """
-    return _redacted(blocks_of(resolve(source).bounded(None)), _Redactor(keep))
+    found = resolve(source)
+    return _redacted(blocks_of(found.bounded(None)), _Redactor(keep), found.name)
 
 
-def _redacted(blocks: Iterator[bytes], redactor: _Redactor) -> Iterator[bytes]:
+def _redacted(blocks: Iterator[bytes], redactor: _Redactor, name: str | None) -> Iterator[bytes]:
     """Redacts one whole piece after the other: lines of JSON, or events with the blank line behind them."""
     rest = bytearray()
     is_json: bool | None = None
-    for block in blocks:
+    damage: CompressedDamage | None = None
+    total = 0
+    while True:
+        try:
+            block = next(blocks)
+        except StopIteration:
+            break
+        except CompressedDamage as error:
+            damage = error
+            break
+        total += len(block)
         start = len(rest)
         rest += block
         if is_json is None:
@@ -167,6 +184,8 @@ def _redacted(blocks: Iterator[bytes], redactor: _Redactor) -> Iterator[bytes]:
             del rest[:end]
     if rest:
         yield redactor.piece(bytes(rest), bool(is_json))
+    if damage is not None:
+        raise DecodeError(damage.kind, damage.reason, offset=total, source=name)
 
 
 class _Redactor:
