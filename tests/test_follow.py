@@ -368,6 +368,10 @@ def test_what_cannot_be_followed(tmp_path: Path) -> None:
         chunkwire.follow(tmp_path / "nowhere.sse")
     with pytest.raises(IsADirectoryError):
         chunkwire.follow(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="pipe or a device"):
+            chunkwire.follow(tmp_path / "pipe")
     (tmp_path / "log.gz").write_bytes(b"\x1f\x8b\x08\x00rest")
     with pytest.raises(ValueError, match="compressed"):
         chunkwire.follow(tmp_path / "log.gz")
