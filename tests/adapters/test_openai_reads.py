@@ -4,7 +4,9 @@ on with, as a plain stream does."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +68,40 @@ def streams(answers: list[Any], objects: Any, is_async: bool = False) -> list[An
 
 def state(answer: Any) -> tuple[int, bool, bool]:
     return answer.num_bytes_downloaded, answer.is_stream_consumed, answer.is_closed
+
+
+@pytest.mark.parametrize("objects", WAYS)
+def test_a_loop_that_is_left_leaves_the_stream(objects: Any) -> None:
+    found = []
+    for stream in streams([response(httpx, [A, B, A, DONE]) for _ in range(2)], objects):
+
+        def delegating(stream: Any = stream) -> Iterator[Any]:
+            yield from stream
+
+        chunks = [next(delegating())]  # a generator that is dropped at once, and so closed
+        loop = iter(stream)
+        chunks.append(next(loop))
+        loop.close()
+        assert not stream.response.is_closed
+        chunks += stream
+        assert stream.response.is_closed
+        found.append([chunk.choices[0].delta.content for chunk in chunks])
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+
+
+def test_what_was_given_out_last_is_not_kept_if_it_is_large() -> None:
+    text = "x" * 100_000
+    large = A.replace(b'"content": "', b'"content": "' + text.encode())
+    assert len(large) > len(text)
+    (_, stream) = streams([response(httpx, [large, B, DONE]) for _ in range(2)], "openai")
+    for chunk in stream:
+        content = chunk.choices[0].delta.content
+        if len(content) >= len(text):
+            kept = content
+    del chunk, content, stream
+    gc.collect()
+    assert sys.getrefcount(kept) == 2  # this name, and the argument
 
 
 @pytest.mark.parametrize("http", [httpx, httpx2], ids=["httpx", "httpx2"])

@@ -7,6 +7,7 @@ error, what ends a stream and what is no JSON is said by the openai that is inst
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -49,11 +50,20 @@ class ChunkStream(Stream[_T], Generic[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         # openai's is a loop that does nothing else. (Who replaced that is asked.)
-        return iter(self._iterator) if Stream.__iter__ is _ITER else Stream.__iter__(self)
+        return _Loop(self._iterator) if Stream.__iter__ is _ITER else Stream.__iter__(self)
 
     def __stream__(self) -> Iterator[_T]:
         settings = getattr(self._client, "_chunkwire", None)  # none if it was restored meanwhile
         return STREAM(self) if settings is None else chunks(self, settings)
+
+
+class _Loop(itertools.chain[_T], Generic[_T]):
+    """A loop over a stream. Who leaves it, also a generator that is closed in a ``yield from``, may begin another."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Leaves the stream as it is."""
 
 
 class AsyncChunkStream(AsyncStream[_T], Generic[_T]):
