@@ -10,6 +10,7 @@ import io
 import os
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -284,10 +285,11 @@ def test_what_looks_like_the_name_but_is_no_rotation_is_left_alone(tmp_path: Pat
     assert numbers(chunkwire.follow(path, stop=Steps(path, others))) == [0, 1]
 
 
-def test_from_the_end(tmp_path: Path, engine: str) -> None:
+@pytest.mark.parametrize("cut", [1, 2, 5, 30])
+def test_from_the_end(tmp_path: Path, cut: int, engine: str) -> None:
     path = tmp_path / "log.sse"
-    path.write_bytes(event(0) + event(1)[:30])
-    steps = Steps(path, append(path, event(1)[30:]), append(path, event(2)), rotate(path, event(3)))
+    path.write_bytes(event(0) + event(1)[:cut])
+    steps = Steps(path, append(path, event(1)[cut:]), append(path, event(2)), rotate(path, event(3)))
     chunks = chunkwire.follow(path, start="end", stop=steps, engine=engine)  # type: ignore[arg-type]
     assert numbers(chunks) == [2, 3]  # nobody saw how 1 began
     assert not chunks.stats.damaged
@@ -448,6 +450,34 @@ def test_a_reader_that_is_fed(samples: Path, size: int, engine: str) -> None:
         whole = chunkwire.usage(sample, engine=engine)  # type: ignore[arg-type]
         assert reader.usage().to_dicts() == whole.to_dicts()
         assert reader.usage().stats == whole.stats
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+@pytest.mark.skipif(os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0", reason="the extension module is not tested")
+def test_an_interruption_loses_nothing_of_what_was_fed() -> None:
+    class Interruption(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    def feed() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        while True:
+            reader.feed(log)
+
+    log = b"".join(map(event, range(1000))) * 100  # more than are decoded between two looks at signals
+    reader = chunkwire.UsageReader(engine="native")
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(Interruption):
+            feed()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    bytes_read = reader.usage().stats.bytes
+    assert bytes_read % len(log) == 0
+    assert sum(reader.usage().chunks) == bytes_read // len(log) * 100_000
 
 
 def test_a_reader_counts_what_is_unfinished(engine: str) -> None:

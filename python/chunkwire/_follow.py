@@ -289,6 +289,8 @@ class _Seam:
         # nothing.
         self._is_skipping = bool(before) and not before.endswith(_BLANK_LINES)
         self._last = before[-3:]
+        if self._is_skipping and (end := _behind_last_blank_line(self._last)) is not None:
+            self._last = self._last[end:]
         self._open = b""  # the beginning of the open event
         self._head = b""  # that of a file, while it may be either
         self._is_new = False
