@@ -65,6 +65,9 @@ impl Maker {
     }
 }
 
+/// An object with more text is not kept: it would be for as long as the process lives.
+const MOST_TEXT: usize = 16 << 10;
+
 struct Making<'a, 'py> {
     py: Python<'py>,
     models: &'a [Model],
@@ -251,7 +254,8 @@ impl<'py> Making<'_, 'py> {
         }
         self.refresh(number, &last.fresh, &dict)?;
         let made = model.class.instance(&dict, &copied(&fields_set)?, model.keeps_extras.then_some(&extra))?;
-        if is_plain && seen.count_ones() as usize + extra.len() + ignored == last.members.len() {
+        let is_small = last.text.len() <= MOST_TEXT;
+        if is_small && is_plain && seen.count_ones() as usize + extra.len() + ignored == last.members.len() {
             let (dict, extra) = (dict.copy()?, extra.copy()?);
             // What is made anew each time need not be kept.
             for (member, (key, _)) in

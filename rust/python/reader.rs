@@ -45,10 +45,12 @@ impl UsageReader {
         let mut reader = borrow(slf)?;
         let Self { decoder, tracker, .. } = &mut *reader;
         let (input, mut at) = (block.as_ref(), 0);
+        let mut signal = Ok(());
         while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, tracker)) {
-            py.check_signals()?;
+            // Whoever catches the interruption can go on: all of the bytes are taken.
+            signal = signal.and_then(|()| py.check_signals());
         }
-        Ok(())
+        signal
     }
 
     /// The source ends; what is fed behind it is another one, whose offsets begin anew. Streams may go on in it.
