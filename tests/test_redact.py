@@ -160,6 +160,24 @@ def test_bodies_in_json_lines(ensure_ascii: bool, depth: int) -> None:
         assert form(chunk.to_dict()) == form(other_chunk.to_dict())
 
 
+@pytest.mark.parametrize("size", [7, 100_000])
+def test_a_document_over_many_lines(size: int) -> None:
+    body = b"".join(PLACES[:8]).decode()
+    said = {"code": SECRET, "usage": {"tokens": NUMBER}, "list": [[SECRET, NUMBER]]}
+    document = {"log": {"arguments": said, "entries": [{"messages": [{"content": body}]}, {"body": body, "t": 17.25}]}}
+    log = json.dumps(document, indent=2).encode() + b"\n"
+    other = b"".join(chunkwire.redact(iter(cut(log + log[:-9] + b"\n" + log, size))))
+    for place in (0, 2 * len(log) - 8):
+        one = other[place : place + len(log)]
+        assert_unsaid(one)
+        assert form(json.loads(one)) == form(document)
+        entry = json.loads(one)["log"]["entries"][1]
+        assert entry["t"] == 17.25
+        assert [form(chunk.to_dict()) for chunk in chunkwire.decode(entry["body"].encode())] == [
+            form(chunk.to_dict()) for chunk in chunkwire.decode(body.encode())
+        ]
+
+
 def test_what_stays() -> None:
     log = b": OPENROUTER PROCESSING\n\n: ping - 2026-11-27 12:00:00\n\nevent: message\nretry: 3000\n" + event(
         chunk_json(

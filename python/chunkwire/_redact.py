@@ -48,12 +48,12 @@ _TIME = rb"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UT
 _TIMES = re.compile(_TIME)
 #: Members whose texts are times.
 _TIMED = re.compile(
-    rb"(?:.*_)?(?:created|updated|date|datetime|time|@?timestamp|ts|at)|[a-z]+(?:At|Time|Date|Timestamp)"
+    rb"(?:.*_)?(?:created|updated|date|datetime|time|@?timestamp|ts|at)|t|[a-z]+(?:At|Time|Date|Timestamp)"
 )
 #: Numbers that are counts, times and the like, by the name of their member or of one around it.
 _COUNTED = re.compile(
     rb"(?:.*_)?(?:tokens?|count|index|created|time|times|ts|timestamp|at|cost|duration|latency|ms|us|sec|seconds|logprob"
-    rb"|probability)|code|status|status_code|n|size|score|version|temperature|top_p"
+    rb"|probability)|code|status|status_code|n|t|size|score|version|temperature|top_p"
 )
 _COUNTED_INSIDE = frozenset(b"usage timings time_info x_groq sla_metrics category_scores cost".split())
 #: Texts by their bytes or tokens.
@@ -188,6 +188,21 @@ def _redacted(blocks: Iterator[bytes], redactor: _Redactor, name: str | None) ->
         raise DecodeError(damage.kind, damage.reason, offset=total, source=name)
 
 
+class _Place:
+    """A place in a document."""
+
+    def __init__(self) -> None:
+        #: The members around, are they arrays, and what is so around them.
+        self.around: list[tuple[bytes, bool, int]] = []
+        #: The member whose value comes next, and what is so at this place.
+        self.key, self.inside = b"", 0
+
+    def leave(self) -> None:
+        """Goes to the start of another document."""
+        self.around.clear()
+        self.key, self.inside = b"", 0
+
+
 class _Redactor:
     """Replaces what is said. Ids are replaced alike wherever they come."""
 
@@ -196,13 +211,20 @@ class _Redactor:
             raise TypeError("keep is a list of names, not a str")
         self._keep = frozenset(name.encode() for name in keep)
         self._secret = os.urandom(16)
+        self._place = _Place()
 
     def piece(self, data: bytes, is_json: bool) -> bytes:
         """Lines of JSON, or events."""
-        return self._lines(data) if is_json else self._events(data)
+        return self._lines(data, self._place) if is_json else self._events(data)
 
-    def _lines(self, data: bytes) -> bytes:
-        return b"".join(self._document(line) + end for line, end in _LINE.findall(data) if line or end)
+    def _lines(self, data: bytes, place: _Place) -> bytes:
+        """A document a line, or one over many, which a line goes on with that begins with no bracket."""
+        pieces: list[bytes] = []
+        for line, end in _LINE.findall(data):
+            if line.startswith((b"{", b"[", b"\xef\xbb\xbf")):
+                place.leave()
+            pieces += (self._document(line, place), end)
+        return b"".join(pieces)
 
     def _events(self, data: bytes) -> bytes:
         """Events: the data lines of each are read as one text."""
@@ -242,18 +264,17 @@ class _Redactor:
         return b"".join(pieces)
 
     def _data(self, data: bytes) -> bytes:
-        return data if data.strip() in (b"[DONE]", b"") else self._document(data)
+        return data if data.strip() in (b"[DONE]", b"") else self._document(data, _Place())
 
     def _unread(self, line: bytes) -> bytes:
         """A line that is no field, or a comment that says something."""
         name, colon, value = line.partition(b":")
         return self._filler(name) + colon + self._filler(value)
 
-    def _document(self, data: bytes) -> bytes:
-        """A JSON document, whole or not."""
+    def _document(self, data: bytes, place: _Place) -> bytes:
+        """A JSON document, whole or not, or what comes next of one."""
         pieces: list[bytes] = []
-        around: list[tuple[bytes, bool, int]] = []  # the members around, are they arrays, and what is so around them
-        key, inside = b"", 0
+        around, key, inside = place.around, place.key, place.inside
         # A member's name comes first in an object, or behind a comma. (At the top it may: data need not be whole.)
         may_be_name = True
         for token in _TOKEN.finditer(data):
@@ -300,6 +321,7 @@ class _Redactor:
                 pieces.append(self._filler(token[0]))
             if not is_in_array:  # one value to a name
                 key = b""
+        place.key, place.inside = key, inside
         return b"".join(pieces)
 
     def _text(self, key: bytes, text: bytes, is_whole: bool, inside: int) -> bytes:
@@ -328,7 +350,7 @@ class _Redactor:
         if _STARTS_EVENTS.match(inner) and _HAS_DATA.search(inner):
             redacted = self._events(inner)
         elif _STARTS_JSON.match(inner) and (b'"choices"' in inner or b"data:" in inner):
-            redacted = self._lines(inner)
+            redacted = self._lines(inner, _Place())
         else:
             return None
         pieces = []
