@@ -261,8 +261,8 @@ def measure() -> dict[str, dict[str, float]]:
         __slots__ = ("__dict__", "extra", "fields", "private")
 
     slots = [getattr(Root, name) for name in ("fields", "extra", "private")]
-    specs = [(name, False, ("raw",), ("any",)) for name in ("id", "choices")]
-    models = module.Models([(Root, slots, {"id": None, "choices": None}, specs)])
+    specs = [(name, name, False, ("raw",), ("any",), None) for name in ("id", "choices")]
+    models = module.Models([(Root, slots, {"id": None, "choices": None}, True, specs)])
 
     def drain(chunks: Any) -> None:
         for _ in chunks:
