@@ -206,7 +206,8 @@ impl<'py> Making<'_, 'py> {
             last.text.extend_from_slice(key.text());
             let key_end = last.text.len();
             let kind = value.kind();
-            let is_constant = !matches!(kind, Type::Object | Type::Array | Type::NaN);
+            let is_new = kind == Type::String && field.is_some_and(|field| model.fields[field].check.makes_new_text());
+            let is_constant = !is_new && !matches!(kind, Type::Object | Type::Array | Type::NaN);
             if is_constant {
                 last.text.extend_from_slice(value.text());
             }

@@ -136,6 +136,16 @@ impl Construct {
 }
 
 impl Check {
+    /// May a text become an object that its owner can change?
+    pub fn makes_new_text(&self) -> bool {
+        match self {
+            Self::Open(..) => true,
+            Self::Nullable(check) => check.makes_new_text(),
+            Self::Kinds(checks) => checks[0].makes_new_text(),
+            _ => false,
+        }
+    }
+
     fn new(spec: &Bound<'_, PyAny>, count: usize) -> PyResult<Self> {
         let (word, first, second) = word(spec)?;
         Ok(match (word.as_str(), first) {

@@ -4,6 +4,7 @@ threads, and going back."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import subprocess
@@ -45,6 +46,8 @@ def site() -> Iterator[Site]:
 def as_it_was(sdk: Sdk) -> Iterator[None]:
     """No test leaves a constructor behind that is not the SDK's."""
     assert sdk.decoder, "it is taken from a plain stream"
+    kinds = [getattr(sdk.streaming, name) for name in ("EventStream", "EventStreamAsync")]
+    before = [kind.__init__ for kind in kinds]
     yield
     while OPEN:
         OPEN.pop().close()
@@ -52,8 +55,7 @@ def as_it_was(sdk: Sdk) -> Iterator[None]:
     package = sdk.adapter._packages()[0]
     package._configurations.clear()
     package.restore(None)
-    for name, constructor in package._constructors.items():
-        assert getattr(sdk.streaming, name).__init__ is constructor, "it is the SDK's own again"
+    assert [kind.__init__ for kind in kinds] == before, "it is the SDK's own again"
 
 
 def is_fast(stream: Any) -> bool:
@@ -226,6 +228,35 @@ def test_what_somebody_else_changes_stays(sdk: Sdk, engine: str, monkeypatch: py
         changed.setattr(sdk.streaming.EventStream, "__init__", init)
         assert is_fast(sdk.ask(sdk.adapter.accelerate(client)))
         assert not is_fast(sdk.ask(sdk.adapter.restore(client)))
+        assert len(seen) == 2
+
+
+def test_what_somebody_else_has_changed_before(sdk: Sdk, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another that changed the constructor first is called, too; where it hides the arguments, the user is told."""
+    client = sdk.adapter.restore(sdk.adapter.accelerate(sdk.over(ANSWER)))
+    kind = sdk.streaming.EventStream
+    plain = kind.__init__
+    seen: list[Any] = []
+
+    def init(stream: Any, *arguments: Any, **keywords: Any) -> None:
+        seen.append(stream)
+        plain(stream, *arguments, **keywords)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(kind, "__init__", functools.wraps(plain)(init))
+        assert is_fast(sdk.ask(sdk.adapter.accelerate(client)))
+        assert len(seen) == 1
+        # It is undone without regard to what came behind it.
+        kind.__init__ = plain
+        assert not is_fast(sdk.ask(client))
+        assert is_fast(sdk.ask(sdk.adapter.accelerate(client)))
+        sdk.adapter.restore(client)
+        assert kind.__init__ is plain
+        del init.__wrapped__  # type: ignore[attr-defined]
+        kind.__init__ = init
+        with pytest.warns(RuntimeWarning, match="somebody has changed how its EventStream is made"):
+            sdk.adapter.accelerate(client)
+        assert not is_fast(sdk.ask(client))
         assert len(seen) == 2
 
 

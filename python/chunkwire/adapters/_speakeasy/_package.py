@@ -33,6 +33,7 @@ _BOUNDARIES: dict[type[Run], list[bytes]] = {
 }
 _IN_TEMPLATE = ("stream_events", "stream_events_async", "_parse_event", "_peek_sequence", "ServerEvent")
 _STREAMS = ("EventStream", "EventStreamAsync")
+_PARAMETERS = {"response", "decoder", "sentinel", "client_ref"}
 
 
 def accelerate(packages: Sequence[Package], client: Any) -> Any:
@@ -82,8 +83,8 @@ class Package:
         self._serializers = importlib.import_module(f"{name}.utils.serializers")
         self._responses = importlib.import_module(f"{name}.utils.unmarshal_json_response")
         self._event = event
-        self._constructors = {one: getattr(self._streaming, one).__init__ for one in _STREAMS}
-        self._own = {one: self._constructor(self._constructors[one], one == _STREAMS[1]) for one in _STREAMS}
+        #: Our constructors, each around the one that was there.
+        self._own: dict[str, Any] = {}
         #: Whose streams are fast: the configuration that a client shares with all parts of it.
         self._configurations: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._are_all = False
@@ -93,6 +94,7 @@ class Package:
         """Makes the streams of a client fast, or those of all."""
         try:
             self._check()
+            self._install()
         except Unplanned as reason:
             message = f"{self.name} {self.version} stays as it is: {reason}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
@@ -101,7 +103,6 @@ class Package:
             self._are_all = True
         else:
             self._configurations[id(client.sdk_configuration)] = client.sdk_configuration
-        self._install()
 
     def restore(self, client: Any) -> None:
         """Undoes that, for a client or for all that were not accelerated by themselves."""
@@ -110,16 +111,25 @@ class Package:
         else:
             self._configurations.pop(id(client.sdk_configuration), None)
         if not self._are_all and not self._configurations:
-            for name, own in self._own.items():
+            for name, own in list(self._own.items()):
                 cls = getattr(self._streaming, name)
                 if cls.__init__ is own:  # or somebody else has changed it too, and needs ours
-                    cls.__init__ = self._constructors[name]
+                    cls.__init__ = own.__wrapped__
+                    del self._own[name]
 
     def _install(self) -> None:
-        for name, own in self._own.items():
+        for name in _STREAMS:
             cls = getattr(self._streaming, name)
-            if cls.__init__ is self._constructors[name]:
-                cls.__init__ = own
+            there = cls.__init__
+            while there is not None and there is not self._own.get(name):
+                there = getattr(there, "__wrapped__", None)
+            if there is not None:
+                continue
+            # What stands there is the package's, or somebody else's around or in the place of ours.
+            if _PARAMETERS.issubset(inspect.signature(cls.__init__).parameters):
+                cls.__init__ = self._own[name] = self._constructor(cls.__init__, name == _STREAMS[1])
+            elif name not in self._own:
+                raise Unplanned(f"somebody has changed how its {name} is made")
 
     def _constructor(self, constructor: Any, is_async: bool) -> Any:
         cls = getattr(self._streaming, _STREAMS[is_async])
