@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import io
 import lzma
+import random
 import re
 import subprocess
 import sys
@@ -206,6 +207,109 @@ def test_what_cannot_be_read_of_a_zip(engine: str, tmp_path: Path, capsys: pytes
     assert "z" in list(table.id)
 
 
+def test_a_tar_whose_header_is_damaged(engine: str, tmp_path: Path) -> None:
+    """What is behind it cannot be found any more, and that is told: a tar is padded with zeros, as if it had ended."""
+    members = {f"{id}.sse": stream(id) for id in "abcd"}
+    whole = tar(members)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        places = [info.offset for info in archive if info.isreg()]
+    for number, place in enumerate(places):
+        data = bytearray(whole)
+        data[place + 150] ^= 0xFF
+        path = save(tmp_path, "x.tar", bytes(data))
+        save(tmp_path, "z.sse", stream("z"))
+        table = chunkwire.usage(tmp_path, engine=engine)
+        assert list(table.id) == [*"abcd"[:number], "z"]
+        assert [label for label, _ in table.failures] == [path]
+        assert "the archive is cut or damaged: " in str(table.failures[0][1])
+
+
+def test_a_tar_with_a_huge_header(engine: str, tmp_path: Path) -> None:
+    """A header that says more of the next is held whole: so it is bounded."""
+    info = tarfile.TarInfo("huge")
+    info.type, info.size = tarfile.XHDTYPE, 1 << 33
+    whole = tar({"a.sse": stream("a")})
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+        end = archive.getmembers()[-1].offset_data + (len(stream("a")) + 511) // 512 * 512
+    path = save(tmp_path, "x.tar.gz", gzip.compress(whole[:end] + info.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20)))
+    table = chunkwire.usage(path, engine=engine)
+    assert list(table.id) == ["a"]
+    assert f"a header of {1 << 33} bytes" in str(table.failures[0][1])
+
+
+def test_a_tar_that_cannot_be_read_on(engine: str, tmp_path: Path) -> None:
+    """What was read of it is given all the same."""
+    whole = tar({"a.sse": stream("a"), "b.sse": stream("b", 900)})
+
+    class Gone(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise ConnectionResetError("gone")
+            return super().read(50_000)
+
+    members = chunkwire._archives.Members("x.tar", "far/x.tar", lambda: Gone(whole))
+    found = chunkwire._sources.Found([chunkwire._sources.Source(members, None, "far/x.tar")])
+    read = chunkwire._reading.read_all(
+        found, options={}, format="auto", engine=engine, threads=2, max_decompressed_bytes=None, progress=None,
+        on_error="skip",
+    )  # fmt: skip
+    assert [label for label, _ in read.stats_by_source] == ["far/x.tar!a.sse"]
+    assert [(label, str(error)) for label, error in read.failures] == [("far/x.tar", "gone")]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_whole_of_a_damaged_member_is_given(engine: str, tmp_path: Path, method: int) -> None:
+    rng = random.Random(method)
+    log = b"".join(stream(f"{rng.getrandbits(400):x}") for _ in range(3000))
+    whole = zipped({"a.sse": log, "b.sse": stream("b")}, method)
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        info = archive.getinfo("a.sse")
+    # Only the sum is another, here and in the directory.
+    data = bytearray(whole)
+    data[info.header_offset + 14] ^= 1
+    data[whole.rindex(b"a.sse") - 46 + 16] ^= 1
+    table = chunkwire.usage(save(tmp_path, "sum.zip", bytes(data)), engine=engine)
+    assert len(table) == 3001
+    assert ["checksum" in damage.reason for damage in table.stats.damages] == [True]
+    # The data are damaged, late.
+    data = bytearray(whole)
+    at = info.header_offset + 30 + len("a.sse") + info.compress_size * 99 // 100
+    data[at : at + 40] = bytes(40)
+    table = chunkwire.usage(save(tmp_path, "data.zip", bytes(data)), engine=engine)
+    assert len(table) > 2000
+    assert table.id[-1] == "b"
+    assert [damage.source for damage in table.stats.damages if damage.line == 0] == [f"{tmp_path / 'data.zip'}!a.sse"]
+    assert table.failures == []
+
+
+def test_archives_of_any_bytes(engine: str, tmp_path: Path) -> None:
+    """Whatever is in an archive, an OSError is all that its reader may raise."""
+    rng = random.Random(5)
+    members = {"a.sse": stream("a"), "b.sse": stream("b")}
+    made = {
+        "x.tar": [tar(members), tar({"n" * 150 + ".sse": stream("n")}, format=tarfile.PAX_FORMAT)],
+        "x.zip": [zipped(members, method) for method in (0, 8, 12, 14)],
+    }
+    for name, archives in made.items():
+        for _ in range(250):
+            data = bytearray(rng.choice(archives))
+            for _ in range(rng.randrange(1, 4)):
+                at = rng.randrange(len(data)) if rng.random() < 0.5 else max(len(data) - rng.randrange(1, 300), 0)
+                data[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+            path = save(tmp_path, name, bytes(data))
+            with contextlib.suppress(OSError):
+                chunkwire.usage(path, engine=engine)
+    # These once were no OSError: a version of the format that nobody has, and a name of no length.
+    data = bytearray(zipped(members))
+    entry = data.rindex(b"a.sse") - 46
+    data[entry + 6] = 200
+    with pytest.raises(OSError, match=r"cut or damaged: zip file version 20\.0"):
+        chunkwire.usage(save(tmp_path, "x.zip", bytes(data)), engine=engine)
+    data[entry + 6], data[entry + 28] = 20, 0
+    with contextlib.suppress(OSError):
+        chunkwire.usage(save(tmp_path, "x.zip", bytes(data)), engine=engine)
+
+
 def test_a_member_that_is_a_bomb(engine: str, tmp_path: Path) -> None:
     members = {"a.sse": stream("a"), "bomb.sse": stream("b") + (b":" + b"x" * 999 + b"\n") * 3000}
     for name, data in (("logs.zip", zipped(members)), ("logs.tar.gz", gzip.compress(tar(members)))):
@@ -279,6 +383,16 @@ def test_urls_where_nothing_is(engine: str, memory: Any) -> None:
         chunkwire.usage("nonsense://x", engine=engine)
 
 
+def test_an_archive_that_cannot_be_read_takes_no_other_with_it(engine: str, memory: Any) -> None:
+    memory.pipe({"/logs/bad.zip": b"PK", "/logs/bad.tar": b"x" * 2000})
+    for url in ("memory://logs", "memory://logs/[!x]*"):
+        table = chunkwire.usage(url, engine=engine)
+        assert list(table.id) == ["a", "b", "t", "m"]
+        assert [label for label, _ in table.failures] == ["memory:///logs/bad.zip", "memory:///logs/bad.tar"]
+    with pytest.raises(OSError, match="the zip is cut or damaged"):
+        chunkwire.decode("memory://logs/bad.zip", engine=engine)
+
+
 def test_urls_without_fsspec(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
@@ -315,5 +429,6 @@ def test_the_web(engine: str, tmp_path: Path) -> None:
         table = chunkwire.usage([f"{url}/{name}" for name in names], engine=engine)
         assert list(table.id) == ["a", "b", "c", "d"]
         assert [label for label, _ in table.failures] == [f"{url}/none.sse"]
+        assert chunkwire.usage([f"{url}/{name}" for name in names], engine=engine, progress=lambda *_: None) == table
         assert next(chunkwire.decode(f"{url}/b.sse.zst", engine=engine)).id == "b"
         assert sorted(chunkwire.usage(f"{url}/*.sse*", engine=engine).id) == ["a", "b", "c"]

@@ -6,6 +6,7 @@ its end, once: its members are found while it is read.
 
 from __future__ import annotations
 
+import copy
 import errno
 import threading
 import zlib
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 from chunkwire._blocks import CompressedDamage, blocks_of
 from chunkwire._feeds import Feed, Source
+from chunkwire._packing import DAMAGED, END, MORE, TOO_MUCH_MEMORY, Codec, codec
 
 __all__ = ["SUFFIXES", "Members", "is_archive", "is_log", "kind_of", "members_of"]
 
@@ -25,7 +27,16 @@ PACKED = (".gz", ".zst", ".xz", ".bz2", ".br")
 _TARS = (".tar", ".tgz", ".tzst", ".txz", ".tbz2", *(".tar" + suffix for suffix in PACKED))
 
 _BLOCK_BYTES = 1 << 20
+#: How many packed bytes of a member of a zip are read at once.
+_INPUT_BYTES = 1 << 16
+_LITTLE_BYTES = 1 << 12
 _ENCRYPTED = 1
+#: Headers of a tar that say more of the next: long names, and what POSIX calls extended. They are held whole.
+_BEFORE_HEADERS = (b"L", b"K", b"x", b"g", b"X")
+_MOST_HEADER_BYTES = 1 << 20
+_NO_END = "it ends before its end mark"
+#: What `codec` calls the ways to pack of a zip that it knows: deflate and bzip2.
+_METHODS = {8: "deflate", 12: "bzip2"}
 
 #: Gives an archive's file, from its start.
 Opener = Callable[[], BinaryIO]
@@ -59,7 +70,7 @@ def members_of(path: str, label: str, opener: Opener | None = None) -> Iterator[
     archive = _Zip(path, label, opener)
     for info in archive.infos():
         name = f"{label}!{info.filename}"
-        if _is_hidden(info.filename) or info.is_dir():
+        if _is_hidden(info.filename) or info.filename.endswith("/"):
             continue
         if not is_log(info.filename):
             yield Source(None, None, name)
@@ -85,18 +96,24 @@ class _Zip:
         self._open: Any = None
         self.users = 0  #: how many members are not read yet
 
-    def _new(self) -> Any:
+    def _new(self) -> tuple[Any, BinaryIO | None]:
+        """The zip, and the file in which it is, if that was opened for it."""
         import zipfile
 
+        file = self._opener() if self._opener else None
         try:
-            return zipfile.ZipFile(self._opener() if self._opener else self._path)
-        except (zipfile.BadZipFile, ValueError, EOFError) as error:
-            raise OSError(errno.EINVAL, f"the zip is cut or damaged: {error}", self._label) from None
+            return zipfile.ZipFile(file or self._path), file
+        except Exception as error:
+            _close(file)
+            if isinstance(error, _ZIP_ERRORS) or _is_odd(error):
+                raise OSError(errno.EINVAL, f"the zip is cut or damaged: {error}", self._label) from None
+            raise
 
     def infos(self) -> list[Any]:
         """What is in it, in the order of its directory."""
-        with self._new() as archive:
-            infos: list[Any] = archive.infolist()
+        archive, file = self._new()
+        infos: list[Any] = archive.infolist()
+        _close(archive, file)
         return infos
 
     def member(self, info: Any) -> Any:
@@ -104,43 +121,71 @@ class _Zip:
         with self._lock:
             if self._open is None:
                 self._open = self._new()
-            return self._open.open(info)
+            return self._open[0].open(info)
 
     def leave(self) -> None:
         """One member less to read."""
         with self._lock:
             self.users -= 1
             if self.users <= 0 and self._open is not None:
-                self._open.close()
+                _close(*self._open)
                 self._open = None
 
 
+def _close(*files: Any) -> None:
+    for file in files:
+        if file is not None:
+            file.close()
+
+
+#: What zipfile raises of a directory that makes no sense. (NotImplementedError: it asks for a version of the format.)
+_ZIP_ERRORS = (ValueError, EOFError, LookupError, ArithmeticError, NotImplementedError)
+
+
+def _is_odd(error: Exception) -> bool:
+    """Does an error say that the bytes are not what they should be? (An OSError without a number is of bz2; one that
+    calls an argument invalid is of a place that no file has.)"""
+    import zipfile
+
+    return isinstance(error, (zipfile.BadZipFile, zlib.error, *_lzma_errors())) or (
+        type(error) is OSError and error.filename is None and error.errno in (None, errno.EINVAL)
+    )
+
+
 class _ZipBlocks(Feed):
-    """The bytes of a member of a zip."""
+    """The bytes of a member of a zip. It is unpacked here where that can be: zipfile's own would drop all that a call
+    has unpacked before the damaged byte, and the end of a member whose sum is wrong."""
 
     def __init__(self, archive: _Zip, info: Any, label: str) -> None:
         self._archive: _Zip | None = archive
         self._info = info
         self._label = label
         self._file: Any = None
+        self._codec: Codec | None = None
+        self._data = b""
+        self._is_pending = False
+        self._has_ended = False
+        self._broken = ""
         self._given = 0
+        self._sum = 0
 
     def __next__(self) -> bytes:
         if self._archive is None:
             raise StopIteration
-        import zipfile
-
-        block: bytes = b""
+        block = b""
         try:
             if self._file is None:
-                self._file = self._archive.member(self._info)
-            block = self._file.read(_BLOCK_BYTES)
-            if self._info.compress_type != zipfile.ZIP_STORED:
+                self._file = self._open(self._archive)
+            block = self._next()
+            self._sum = zlib.crc32(block, self._sum)
+            if self._info.compress_type:
                 room = self.limit(self._info.compress_size) - self._given
                 if len(block) > room:
                     if room <= 0:
                         raise self.too_much(self._info.compress_size, "zip")
                     block = block[:room]
+            if not block and self._sum != self._info.CRC:
+                raise CompressedDamage("the zip member is damaged: its checksum is another")
         except (NotImplementedError, RuntimeError) as error:
             self._leave()
             raise OSError(errno.ENOTSUP, f"the member cannot be unpacked: {error}", self._label) from None
@@ -149,14 +194,49 @@ class _ZipBlocks(Feed):
             raise
         except Exception as error:
             self._leave()
-            if isinstance(error, (zipfile.BadZipFile, zlib.error, EOFError, ValueError, *_lzma_errors())):
-                raise CompressedDamage(f"the zip member is damaged: {error}") from None
+            if isinstance(error, _ZIP_ERRORS) or _is_odd(error):
+                reason = str(error) or "it ends too early"
+                raise CompressedDamage(f"the zip member is damaged: {reason}") from None
             raise
         self._given += len(block)
         if not block:
             self._leave()
             raise StopIteration
         return block
+
+    def _open(self, archive: _Zip) -> Any:
+        """The member's file: of its packed bytes, if it is unpacked here."""
+        info = copy.copy(self._info)
+        if method := _METHODS.get(info.compress_type):
+            self._codec = codec(method)
+            info.compress_type, info.file_size = 0, info.compress_size
+        del info.CRC  # so that zipfile does not look at it
+        return archive.member(info)
+
+    def _next(self) -> bytes:
+        """Some bytes, none at the end."""
+        if self._codec is None:
+            # zipfile unpacks what it reads at once, however much that becomes.
+            block: bytes = self._file.read1(_LITTLE_BYTES if self._info.compress_type else _BLOCK_BYTES)
+            return block
+        while not self._has_ended:
+            if self._broken:
+                raise CompressedDamage(f"the zip member {self._broken}")
+            if not self._data and not self._is_pending:
+                self._data = self._file.read(_INPUT_BYTES)
+                if not self._data:
+                    raise CompressedDamage("the zip member is damaged: it ends before its end mark")
+            data = self._data
+            piece, self._data, state = self._codec.unpack(data, _BLOCK_BYTES)
+            self._is_pending = len(piece) >= _BLOCK_BYTES
+            self._has_ended = state == END
+            if state == TOO_MUCH_MEMORY:
+                self._broken = "needs too much memory to be unpacked"
+            elif state == DAMAGED or (state == MORE and not piece and data and self._data == data):
+                self._broken = "is damaged: its data is not what it should be"
+            if piece:
+                return piece
+        return b""
 
     def _leave(self) -> None:
         file, self._file = self._file, None
@@ -194,10 +274,25 @@ class Members:
         import tarfile
 
         stream = _Stream(self._blocks())
+        # What tarfile says of the header where it stops: it ends at a damaged one as if that were the end.
+        last: list[tarfile.HeaderError] = []
+
+        class Info(tarfile.TarInfo):
+            @classmethod
+            def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
+                try:
+                    info = super().frombuf(buf, encoding, errors)
+                except tarfile.HeaderError as error:
+                    last.append(error)
+                    raise
+                if info.type in _BEFORE_HEADERS and not 0 <= info.size <= _MOST_HEADER_BYTES:
+                    raise tarfile.ReadError(f"a header of {info.size} bytes")
+                return info
+
         problem = ""
         with closing(stream):
             try:
-                with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+                with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=Info) as archive:  # type: ignore[call-overload]
                     for info in archive:
                         name = f"{self._label}!{info.name}"
                         if not info.isreg() or _is_hidden(info.name):
@@ -213,9 +308,9 @@ class Members:
                         if blocks.is_broken:
                             return
                         archive.members = []  # which would all be kept
-                if not stream.has_ended():
-                    problem = "it ends before its end mark"
-            except tarfile.TarError as error:
+                if not last or not isinstance(last[-1], tarfile.EOFHeaderError):
+                    problem = str(last[-1]) if last and type(last[-1]) is tarfile.InvalidHeaderError else _NO_END
+            except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
                 problem = str(error)
         problem = str(stream.broken or problem)
         if problem:
@@ -258,7 +353,6 @@ class _Stream:
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks: Iterator[bytes] | None = blocks
         self._block = memoryview(b"")
-        self._tail = b""
         self.broken: CompressedDamage | None = None
 
     def read(self, size: int) -> bytes:
@@ -274,9 +368,7 @@ class _Stream:
             self._block = self._block[len(piece) :]
             size -= len(piece)
             pieces.append(piece)
-        data = pieces[0].tobytes() if len(pieces) == 1 else b"".join(pieces)
-        self._tail = (self._tail + data[-512:])[-512:]
-        return data
+        return pieces[0].tobytes() if len(pieces) == 1 else b"".join(pieces)
 
     def _next(self) -> bytes:
         try:
@@ -284,10 +376,6 @@ class _Stream:
         except CompressedDamage as error:
             self.broken, self._blocks = error, None
             return b""
-
-    def has_ended(self) -> bool:
-        """Does the archive end with zeros, as it should?"""
-        return not self._tail.strip(b"\0")
 
     def close(self) -> None:
         """Lets go of the blocks."""

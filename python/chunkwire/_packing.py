@@ -44,6 +44,7 @@ _XZ_MEMORY = 256 << 20
 _SMALL = 1 << 13
 _SMALL_INPUT = 1 << 10
 _GZIP_WITH_HEADER = 31
+_DEFLATE = -15
 _SKIPPABLE = _MAGIC["zstd"][1:]
 
 
@@ -65,9 +66,10 @@ class Codec(Protocol):
 
 
 def codec(name: str) -> Codec:
-    """A codec at the start of a part. ModuleNotFoundError where a package is needed that is not there."""
-    if name == "gzip":
-        return _Gzip()
+    """A codec at the start of a part: one of `NAMES`, or "deflate" alone. ModuleNotFoundError where a package is needed
+    that is not there."""
+    if name in ("gzip", "deflate"):
+        return _Gzip(_DEFLATE if name == "deflate" else _GZIP_WITH_HEADER)
     if name == "zstd":
         return _Zstd()
     if name == "brotli":
@@ -76,8 +78,8 @@ def codec(name: str) -> Codec:
 
 
 class _Gzip:
-    def __init__(self) -> None:
-        self._decoder: Any = zlib.decompressobj(_GZIP_WITH_HEADER)
+    def __init__(self, window_bits: int) -> None:
+        self._decoder: Any = zlib.decompressobj(window_bits)
 
     def unpack(self, data: bytes, most: int) -> tuple[bytes, bytes, int]:
         spare = self._decoder.copy()

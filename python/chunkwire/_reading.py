@@ -321,13 +321,16 @@ class _Reader:
             return [(source.label, *self._read_one(source))]
         source.feed.most = self._most
         results: list[tuple[str, Any, Any]] = []
-        for member in source.feed:
-            if member.feed is None:
-                results.append((member.label, None, None))
-            elif isinstance(member.feed, Exception):
-                results.append((member.label, None, member.feed))
-            else:
-                results.append((member.label, *self._read_one(member)))
+        try:
+            for member in source.feed:
+                if member.feed is None:
+                    results.append((member.label, None, None))
+                elif isinstance(member.feed, Exception):
+                    results.append((member.label, None, member.feed))
+                else:
+                    results.append((member.label, *self._read_one(member)))
+        except OSError as error:  # the archive cannot be read on
+            results.append((source.label, None, error))
         return results
 
     def _read_one(self, source: Source) -> tuple[dict[str, Any], Stats]:
@@ -340,7 +343,8 @@ class _Reader:
                 before += size
                 self._told.add(size)
 
-            feed = Source(counted(source, count), source.name, source.label).bounded(self._most)
+            name = getattr(source.feed, "file_name", None) or source.name
+            feed = Source(counted(source, count), name, source.label).bounded(self._most)
         columns, stats = self._usage(feed, source)
         if self._raises and (stats.damaged or stats.errors):
             self._raise(source, stats)

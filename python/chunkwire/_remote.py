@@ -41,10 +41,20 @@ def sources_of(url: str) -> tuple[list[Source], list[str], bool]:
     is_glob = any(mark in url for mark in ("*" if is_web else "*?["))
     with _errors_of(url):
         if is_glob:
-            names = sorted(files.glob(path))
+            names = files.glob(path, detail=True)
             if not names:
                 raise FileNotFoundError(errno.ENOENT, "no file matches", url)
-            return _of_names(files, names, all_of_them=True)
+            sources, passed_over = [], []
+            for name in sorted(names):
+                if names[name].get("type") != "directory":
+                    some = _of_names(files, [name], all_of_them=True)
+                elif "**" not in path:  # which has matched what is in the folder, too
+                    some = _of_names(files, sorted(files.find(name)), all_of_them=False)
+                else:
+                    continue
+                sources += some[0]
+                passed_over += some[1]
+            return sources, passed_over, True
         # The page of a folder ends with a slash; without it the whole file would be read to find out.
         if url.endswith("/") if is_web else files.isdir(path):
             return _of_names(files, sorted(files.find(path)), all_of_them=False)
@@ -64,12 +74,16 @@ def _of_names(files: Any, names: list[str], *, all_of_them: bool) -> tuple[list[
                 file: BinaryIO = files.open(path, "rb")
                 return file
 
-            with _errors_of(label):
-                for member in members_of(name, label, opener):
-                    if member.feed is None:
-                        passed_over.append(member.label)
-                    else:
-                        sources.append(member)
+            try:
+                with _errors_of(label):
+                    members = list(members_of(name, label, opener))
+            except OSError as error:  # one that cannot be read does not take the others with it
+                members = [Source(error, None, label)]
+            for member in members:
+                if member.feed is None:
+                    passed_over.append(member.label)
+                else:
+                    sources.append(member)
         elif all_of_them or is_log(name):
             sources.append(Source(_RemoteBlocks(files, path, label), label, label))
         else:
