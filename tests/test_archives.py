@@ -224,6 +224,17 @@ def test_a_tar_whose_header_is_damaged(engine: str, tmp_path: Path) -> None:
         assert "the archive is cut or damaged: " in str(table.failures[0][1])
 
 
+def test_what_stands_behind_the_end_of_a_tar(engine: str, tmp_path: Path) -> None:
+    """Archives one behind the other are read no further than the first, as by tar; that is told."""
+    one, other = tar({"a.sse": stream("a")}), tar({"b.sse": stream("b")})
+    path = save(tmp_path, "two.tar.gz", gzip.compress(one) + gzip.compress(other))
+    table = chunkwire.usage(path, engine=engine)
+    assert list(table.id) == ["a"]
+    assert "the archive has more behind its end mark" in str(table.failures[0][1])
+    table = chunkwire.usage(save(tmp_path, "one.tar", one + bytes(3 << 20)), engine=engine)
+    assert (list(table.id), table.failures) == (["a"], [])
+
+
 def test_a_tar_with_a_huge_header(engine: str, tmp_path: Path) -> None:
     """A header that says more of the next is held whole: so it is bounded."""
     info = tarfile.TarInfo("huge")

@@ -101,6 +101,16 @@ def test_few_huge_and_many_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
             assert list(chunkwire.usage(paths, engine=native, threads=threads).id) == ids
 
 
+def test_any_number_of_threads(engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody gets more of them than help."""
+    monkeypatch.setenv("CHUNKWIRE_TEST_SPLIT_BYTES", "3000")
+    paths = write(tmp_path, [stream(f"id{number}", 40) for number in range(4)])
+    ids = [f"id{number}" for number in range(4)]
+    for threads in (10**7, 1 << 63, 1 << 64):
+        assert list(chunkwire.usage(paths, engine=engine, threads=threads).id) == ids
+        assert list(chunkwire.usage(paths[0], engine=engine, threads=threads).id) == ids[:1]
+
+
 def test_what_cannot_be_read_is_told_and_the_rest_given(engine: str, tmp_path: Path) -> None:
     paths = write(tmp_path, [stream(f"id{number}") for number in range(150)])
     gone = [3, 64, 65, 149]

@@ -35,6 +35,7 @@ _ENCRYPTED = 1
 _BEFORE_HEADERS = (b"L", b"K", b"x", b"g", b"X")
 _MOST_HEADER_BYTES = 1 << 20
 _NO_END = "it ends before its end mark"
+_MORE = "the archive has more behind its end mark, which is not read"
 #: What `codec` calls the ways to pack of a zip that it knows: deflate and bzip2.
 _METHODS = {8: "deflate", 12: "bzip2"}
 
@@ -308,13 +309,16 @@ class Members:
                         if blocks.is_broken:
                             return
                         archive.members = []  # which would all be kept
-                if not last or not isinstance(last[-1], tarfile.EOFHeaderError):
-                    problem = str(last[-1]) if last and type(last[-1]) is tarfile.InvalidHeaderError else _NO_END
+                    said = type(last[-1]).__name__ if last else ""
+                    if said == "EOFHeaderError":
+                        problem = "" if _is_zeros(archive.fileobj) else _MORE
+                    else:
+                        problem = str(last[-1]) if said == "InvalidHeaderError" else _NO_END
             except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
                 problem = str(error)
         problem = str(stream.broken or problem)
         if problem:
-            if stream.broken is None or stream.broken.kind == "truncated":
+            if problem != _MORE and (stream.broken is None or stream.broken.kind == "truncated"):
                 problem = f"the archive is cut or damaged: {problem}"
             yield Source(OSError(errno.EINVAL, problem, self._label), None, self._label)
 
@@ -330,6 +334,14 @@ class Members:
             unpack = _native.blocks
         blocks: Iterator[bytes] = unpack((source, self.most, by_name))
         return blocks
+
+
+def _is_zeros(file: Any) -> bool:
+    """Has a file nothing else up to its end? (It is read no further than that.)"""
+    while block := file.read(_BLOCK_BYTES):
+        if block.strip(b"\0"):
+            return False
+    return True
 
 
 class _FileBlocks:

@@ -36,6 +36,8 @@ _COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type", "no_body"})
 _UNREADABLE = (OSError, ImportError, DecodeError)
 _COUNTS = tuple(item.name for item in fields(Stats) if item.name != "damages")
 _USAGE_ONLY = ("threads", "measure", "keep")
+#: More threads than this would wait for each other, or be more than a system gives.
+_MOST_THREADS = 256
 #: How often the progress is told while threads work, in seconds.
 _EVERY = 0.1
 
@@ -77,7 +79,7 @@ def read_all(
         raise found.failures[0][1]
 
     told = _Told(found, progress)
-    wanted = threads or processors()
+    wanted = min(threads or processors(), _MOST_THREADS)
     is_native = not module.__name__.endswith("._simdjson")
     if not is_native:
         wanted = 1  # it holds Python's lock all the time: threads would only wait for each other
@@ -328,10 +330,18 @@ class _Reader:
                 elif isinstance(member.feed, Exception):
                     results.append((member.label, None, member.feed))
                 else:
-                    results.append((member.label, *self._read_one(member)))
+                    results.append(self._read_member(member))
         except OSError as error:  # the archive cannot be read on
             results.append((source.label, None, error))
         return results
+
+    def _read_member(self, member: Source) -> tuple[str, Any, Any]:
+        try:
+            return (member.label, *self._read_one(member))
+        except (ImportError, DecodeError) as error:
+            if self._raises:
+                raise
+            return (member.label, None, error)
 
     def _read_one(self, source: Source) -> tuple[dict[str, Any], Stats]:
         feed = source.bounded(self._most)
