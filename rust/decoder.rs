@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::chunk::shape::{Course, Shapes, Span, Template};
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
-use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
+use crate::event::{Data, Decoded, Frame, FrameKind, Framer, TAR, ZIP, decode_utf8};
 
 /// How many damages are kept with their reasons; the rest is only counted.
 pub const KEPT_DAMAGES: usize = 1000;
@@ -400,7 +400,8 @@ impl Decoder {
         self.framer.rest();
     }
 
-    /// Where no event and no known field was seen, but other lines: the first byte of the first of those.
+    /// Where no event and no known field was seen, but other lines: the first byte of the first of those. ([`TAR`] or
+    /// [`ZIP`] of an archive, whatever was seen.)
     #[must_use]
     pub fn foreign(&self) -> Option<u8> {
         self.framer.foreign()
@@ -744,16 +745,18 @@ impl Decoder {
     }
 }
 
-/// The damage of a source without events, whose first unknown line begins with this byte.
+/// The damage of a source without events, whose first unknown line begins with this byte, or that is an archive.
 #[must_use]
 pub fn not_a_stream(first: u8) -> Damage {
-    let guess = match first {
-        b'<' => "it looks like HTML",
-        b'{' | b'[' => "it looks like JSON, not like server-sent events",
-        _ => "this is no event stream",
+    let reason = match first {
+        b'<' => "no event found; it looks like HTML",
+        b'{' | b'[' => "no event found; it looks like JSON, not like server-sent events",
+        TAR => "it looks like a tar archive: in a file whose name ends in .tar, .tgz or .tar.gz its logs are read",
+        ZIP => "it looks like a zip archive: in a file whose name ends in .zip its logs are read",
+        _ => "no event found; this is no event stream",
     };
     let place = Place { offset: 0, line: 1, event: 0 };
-    Damage { kind: Kind::NotAStream, place, position: None, reason: format!("no event found; {guess}") }
+    Damage { kind: Kind::NotAStream, place, position: None, reason: reason.into() }
 }
 
 /// `[DONE]` as nearly every server sends it.

@@ -366,9 +366,14 @@ def oracle(data: bytes, *, strict: bool = False, max_event_bytes: int = MAX_EVEN
         }[item.what]
         counts[count] += 1
         counts[size_of] += rest
-    if counts["events"] == 0 and not known and unknown is not None:
+    first = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"\n").partition(b"\n")[0]
+    is_archive = first == unknown and (first[257:262] == b"ustar" or first[:4] == b"PK\x03\x04")
+    if is_archive or (counts["events"] == 0 and not known and unknown is not None):
         reason = "no event found; "
-        if unknown.strip().startswith(b"<"):
+        if is_archive:
+            kind, names = ("tar", ".tar, .tgz or .tar.gz") if first[257:262] == b"ustar" else ("zip", ".zip")
+            reason = f"it looks like a {kind} archive: in a file whose name ends in {names} its logs are read"
+        elif unknown.strip().startswith(b"<"):
             reason += "it looks like HTML"
         elif unknown.strip().startswith((b"{", b"[")):
             reason += "it looks like JSON, not like server-sent events"

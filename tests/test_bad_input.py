@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,41 @@ def test_not_a_stream(engine: str, tmp_path: Path, data: bytes, words: str) -> N
     assert chunks.stats.damages[0].reason == error.reason
     assert chunks.stats.skipped_bytes == len(data) - data.count(b"\n\n")
     assert list(chunkwire.usage(path, engine=engine, format="sse").status) == ["malformed"]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_that_is_not_called_one(
+    engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    """Most of its events would be found, and some not: that has to be said."""
+    log = CHUNK * 9 + b"data: [DONE]\n\n"
+    file = io.BytesIO()
+    if kind == "tar":
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            for name in ("a.sse", "b.sse"):
+                info = tarfile.TarInfo(name)
+                info.size = len(log)
+                archive.addfile(info, io.BytesIO(log))
+    else:
+        with zipfile.ZipFile(file, "w") as zipped:
+            zipped.writestr("a.sse", log)
+            zipped.writestr("b.sse", log)
+    data = file.getvalue()
+    assert_decodes(engine, data, oracle(data))
+    words = f"it looks like a {kind} archive: in a file whose name ends in .{kind}"
+    with pytest.raises(chunkwire.DecodeError, match=words):
+        list(chunkwire.decode(data, engine=engine))
+    path = tmp_path / "log.sse"
+    path.write_bytes(data)
+    packed = tmp_path / "log.gz"
+    packed.write_bytes(gzip.compress(data))
+    for split in ("100000", "300"):
+        monkeypatch.setenv("CHUNKWIRE_TEST_SPLIT_BYTES", split)
+        for sources in (path, packed, [path, packed]):
+            table = chunkwire.usage(sources, engine=engine, threads=2)
+            found = [one for one in table.stats.damages if one.kind == "not_a_stream"]
+            assert len(found) == (2 if isinstance(sources, list) else 1)
+            assert words in found[0].reason
 
 
 def test_an_empty_file_is_an_empty_stream(engine: str, tmp_path: Path) -> None:

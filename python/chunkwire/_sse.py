@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
-__all__ = ["Frame", "Framer", "decode_utf8"]
+__all__ = ["TAR", "ZIP", "Frame", "Framer", "decode_utf8"]
 
 #: A dispatched event, as a plain tuple because making one must be quick: its data as sent (None: it passed the limit,
 #: and the rest of its block will be dropped); offset, line and number of the event; bytes of its block that are
@@ -23,6 +23,8 @@ Frame: TypeAlias = tuple[bytes | None, int, int, int, int, str, str, int | None,
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LARGEST_RETRY = 2**64 - 1
+#: What `Framer.foreign` says of archives: no line begins with these.
+TAR, ZIP = b"\n", b"\r"
 _LF = 10
 _SPACE = 32
 
@@ -81,8 +83,10 @@ class Framer:
 
     @property
     def foreign(self) -> bytes | None:
-        """Where no event and no known field, but other lines were seen: the first byte of the first of them."""
-        return self._first_unknown if self._known_fields == 0 and self.events == 0 else None
+        """Where no event and no known field, but other lines were seen: the first byte of the first of them. `TAR` or
+        `ZIP`, whatever was seen, where the first line of all is the head of an archive."""
+        is_known = self._known_fields > 0 or self.events > 0
+        return self._first_unknown if not is_known or self._first_unknown in (TAR, ZIP) else None
 
     def feed(self, data: bytes) -> list[Frame]:
         """Takes a piece of the source; gives the events that it completes."""
@@ -291,7 +295,13 @@ class Framer:
             self._class = _SKIPPED
             self.skipped_bytes += size
             if self._first_unknown is None:
-                self._first_unknown = line.strip(b" \t\n\r\f")[:1]
+                is_head = self._lines == 0
+                if is_head and line[257:262] == b"ustar":
+                    self._first_unknown = TAR
+                elif is_head and line.startswith(b"PK\x03\x04"):
+                    self._first_unknown = ZIP
+                else:
+                    self._first_unknown = line.strip(b" \t\n\r\f")[:1]
             return None
         self._known_fields += 1
         self._class = _BLOCK

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from chunkwire._blocks import CompressedDamage
 from chunkwire._errors import error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
-from chunkwire._sse import Frame, Framer, decode_utf8
+from chunkwire._sse import TAR, ZIP, Frame, Framer, decode_utf8
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 
 __all__ = [
@@ -174,12 +174,17 @@ class ChunkReader(EventReader):
         """Tells that there was no event stream, if there was none."""
         first = framer.foreign
         if first is not None:
-            guess = "this is no event stream"
+            reason = "no event found; this is no event stream"
             if first == b"<":
-                guess = "it looks like HTML"
+                reason = "no event found; it looks like HTML"
             elif first in (b"{", b"["):
-                guess = self._json_guess
-            self._damage("not_a_stream", f"no event found; {guess}", offset, line, event)
+                reason = f"no event found; {self._json_guess}"
+            elif first == TAR:
+                names = ".tar, .tgz or .tar.gz"
+                reason = f"it looks like a tar archive: in a file whose name ends in {names} its logs are read"
+            elif first == ZIP:
+                reason = "it looks like a zip archive: in a file whose name ends in .zip its logs are read"
+            self._damage("not_a_stream", reason, offset, line, event)
 
     def _take(self, frames: list[Frame]) -> None:
         """Chunks, which nearly all events are, by the quick way; `_event` decides on all others."""

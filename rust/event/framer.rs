@@ -105,6 +105,8 @@ pub struct Framer {
     /// Those of earlier sources.
     earlier_events: u64,
     first_unknown: Option<u8>,
+    /// So many lines have ended before the first of the source.
+    first_line: u64,
 }
 
 /// What is known of the open block, but its data.
@@ -146,13 +148,14 @@ impl Framer {
             known_fields: 0,
             earlier_events: 0,
             first_unknown: None,
+            first_line: 0,
         }
     }
 
     /// A framer between two blocks of a source, behind its beginning. Its places count from there.
     #[must_use]
     pub fn inside(max_event_bytes: usize) -> Self {
-        Self { mark: None, ..Self::new(max_event_bytes) }
+        Self { mark: None, first_line: u64::MAX, ..Self::new(max_event_bytes) }
     }
 
     /// How many bytes an event may have.
@@ -268,6 +271,7 @@ impl Framer {
         self.known_fields = 0;
         self.earlier_events = self.events;
         self.first_unknown = None;
+        self.first_line = self.lines;
     }
 
     /// Is no line and no block open?
@@ -420,10 +424,12 @@ impl Framer {
         std::mem::take(&mut self.late_bytes)
     }
 
-    /// Where no event, no known field, but other lines were seen: the first of those lines' first byte.
+    /// Where no event, no known field, but other lines were seen: the first of those lines' first byte. [`TAR`] or [`ZIP`],
+    /// whatever was seen, where the first line of all is the head of an archive: then there may be events all the same,
+    /// for most of what is in one may be packed by nothing.
     #[must_use]
     pub fn foreign(&self) -> Option<u8> {
-        if self.is_known() { None } else { self.first_unknown }
+        self.first_unknown.filter(|&first| first == TAR || first == ZIP || !self.is_known())
     }
 
     /// Has an event or a known field been seen?
@@ -599,7 +605,9 @@ impl Framer {
                 self.counts.skipped_bytes += length;
                 self.block.skipped_bytes += length;
                 if self.first_unknown.is_none() {
-                    self.first_unknown = Some(line.trim_ascii().first().copied().unwrap_or(b' '));
+                    let archive = if self.lines == self.first_line { archive(line) } else { None };
+                    let first = || line.trim_ascii().first().copied().unwrap_or(b' ');
+                    self.first_unknown = Some(archive.unwrap_or_else(first));
                 }
                 return None;
             }
@@ -670,4 +678,15 @@ impl Framer {
             invalid_field: false,
         }
     }
+}
+
+/// What [`Framer::foreign`] says of archives: no line begins with these.
+pub const TAR: u8 = b'\n';
+/// See there.
+pub const ZIP: u8 = b'\r';
+
+/// Is the first line of a source the head of an archive?
+fn archive(line: &[u8]) -> Option<u8> {
+    let is_tar = line.get(257..262) == Some(b"ustar");
+    if is_tar { Some(TAR) } else { line.starts_with(b"PK\x03\x04").then_some(ZIP) }
 }

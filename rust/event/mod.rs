@@ -9,5 +9,5 @@ mod framer;
 mod lossy;
 
 pub use clients::{HttpxSse, HttpxSseEvent, SseClient, SseClientEvent};
-pub use framer::{Counts, Data, Frame, FrameKind, Framer};
+pub use framer::{Counts, Data, Frame, FrameKind, Framer, TAR, ZIP};
 pub use lossy::{Decoded, decode_utf8};

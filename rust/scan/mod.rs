@@ -24,6 +24,7 @@ pub use pool::{Pool, Read, Setup, Table};
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
 use crate::error::{Damage, Place};
+use crate::event::{TAR, ZIP};
 use crate::log::{Layout, LinesReader, Wanted};
 use crate::record::Builder;
 use crate::source::{Blocks, Buffer};
@@ -119,6 +120,7 @@ impl Nature {
     /// That of both together.
     fn and(self, later: Self) -> Self {
         match (self, later) {
+            (archive @ Self::Foreign(TAR | ZIP), _) => archive,
             (Self::Stream, _) | (_, Self::Stream) => Self::Stream,
             (Self::Unknown, later) => later,
             (foreign, _) => foreign,
