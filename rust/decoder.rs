@@ -437,7 +437,7 @@ impl Decoder {
         if let Some(first) = self.framer.foreign() {
             let mut damage = not_a_stream(first);
             damage.place.offset = self.start;
-            damage.place.event = self.framer.events();
+            damage.place.event = self.framer.earlier_events();
             if let Some(more) = more {
                 damage.reason = format!("{}; {more}", damage.reason);
             }

@@ -261,7 +261,7 @@ def test_a_tar_that_cannot_be_read_on(engine: str, tmp_path: Path) -> None:
     members = chunkwire._archives.Members("x.tar", "far/x.tar", lambda: Gone(whole))
     found = chunkwire._sources.Found([chunkwire._sources.Source(members, None, "far/x.tar")])
     read = chunkwire._reading.read_all(
-        found, options={}, format="auto", engine=engine, threads=2, max_decompressed_bytes=None, progress=None,
+        found, options={}, log={}, engine=engine, threads=2, max_decompressed_bytes=None, progress=None,
         on_error="skip",
     )  # fmt: skip
     assert [label for label, _ in read.stats_by_source] == ["far/x.tar!a.sse"]

@@ -255,6 +255,12 @@ impl Framer {
         self.earlier_events += 1;
     }
 
+    /// How many events came before this source.
+    #[must_use]
+    pub fn earlier_events(&self) -> u64 {
+        self.earlier_events
+    }
+
     /// Begins another source behind the end of one. Its places and counts go on.
     pub fn restart(&mut self) {
         self.mark = Some(0);
