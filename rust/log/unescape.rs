@@ -17,6 +17,8 @@ pub struct Map {
     points: Vec<(usize, usize)>,
     /// The last point that was asked for.
     last: usize,
+    /// The last place that was found, and where it is: most often the next one is near.
+    found: (usize, usize),
     /// The text stands there as it is, whatever looks like an escape in it.
     is_copy: bool,
 }
@@ -27,6 +29,7 @@ impl Map {
         self.points.clear();
         self.points.push((0, start));
         self.last = 0;
+        self.found = (0, start);
         self.is_copy = false;
     }
 
@@ -58,6 +61,9 @@ impl Map {
             }
         }
         let Some(&(mut text, mut raw)) = points.get(self.last) else { return place };
+        if (text..=place).contains(&self.found.0) {
+            (text, raw) = self.found;
+        }
         while text < place {
             let Some(&byte) = escaped.get(raw) else { break };
             if byte == b'\\' && escape_length(&escaped[raw..]).is_some() {
@@ -69,6 +75,7 @@ impl Map {
                 raw += 1;
             }
         }
+        self.found = (text, raw);
         raw
     }
 }
@@ -98,9 +105,7 @@ pub fn unescape(escaped: &[u8], start: usize, text: &mut Vec<u8>, map: &mut Map)
         // (A kernel of its own would not pay: what is left is an odd escape, or the end.)
         let (end, _) = plain_run(&escaped[..escaped.len().min(at + 64)], at);
         text.extend_from_slice(&escaped[at..end]);
-        if map.points.last().is_none_or(|last| last.0 + FAR < text.len()) {
-            map.points.push((text.len(), end));
-        }
+        keep_near(&mut map.points, text.len(), end);
         at = end;
         let Some(&byte) = escaped.get(at) else {
             return Err(JsonError { kind: JsonErrorKind::Unterminated, position: start - 1 });
@@ -155,12 +160,21 @@ fn blocks(escaped: &[u8], at: usize, text: &mut Vec<u8>, points: &mut Vec<(usize
     portable(escaped, at, text, points)
 }
 
+/// Keeps a point here if the last one is far.
+#[inline(always)]
+fn keep_near(points: &mut Vec<(usize, usize)>, text: usize, at: usize) {
+    if points.last().is_none_or(|last| last.0 + FAR < text) {
+        points.push((text, at));
+    }
+}
+
 /// The plain runs and plain escapes, one behind the other: for machines without a kernel of their own.
 fn portable(escaped: &[u8], mut at: usize, text: &mut Vec<u8>, points: &mut Vec<(usize, usize)>) -> usize {
     loop {
         let (end, _) = plain_run(escaped, at);
         text.extend_from_slice(&escaped[at..end]);
         at = end;
+        keep_near(points, text.len(), at);
         if escaped.get(at) != Some(&b'\\') {
             return at;
         }
@@ -256,6 +270,7 @@ mod wide {
             let length = stop.trailing_zeros();
             let drops = begins;
             let first = text.len();
+            super::keep_near(points, first, at);
             // SAFETY: there is room for all that is left, and 64 bytes more.
             let mut to = unsafe { text.as_mut_ptr().add(first) };
             for group in 0..8 {

@@ -54,6 +54,7 @@ class Places:
         self._outer = outer  # where the bytes of `raw` stand
         self._decoded: list[int] = []
         self._kept: list[int] = []
+        self._last = (0, 0)  # what was found last: most often the next one is near
 
     def at(self, position: int) -> int:
         """Where this byte of the string begins."""
@@ -62,7 +63,10 @@ class Places:
         if not self._decoded:
             self._keep()
         place = bisect_right(self._decoded, position) - 1
-        return self._outer(self._walk(self._decoded[place], self._kept[place], position))
+        decoded, start = self._decoded[place], self._kept[place]
+        if decoded < self._last[0] <= position:
+            decoded, start = self._last
+        return self._outer(self._walk(decoded, start, position))
 
     def _keep(self) -> None:
         raw, start, at, decoded = self._raw, 0, 0, 0
@@ -84,10 +88,12 @@ class Places:
             decoded += match.start() - start
             size = len(_written(match))
             if decoded + size > position:
+                self._last = (decoded, match.start())
                 return match.start()
             decoded += size
             start = match.end()
-        return start + position - decoded
+        self._last = (position, start + position - decoded)
+        return self._last[1]
 
 
 def _length(raw: bytes) -> int:
