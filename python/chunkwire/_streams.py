@@ -276,6 +276,11 @@ class Tracker:
         if self._current is not None or not self._begun:
             self.damage(damage)
 
+    @property
+    def begun(self) -> int:
+        """How many streams have begun."""
+        return self._begun
+
     def number(self) -> int:
         """The number of the stream that the last chunk belongs to, as far as can be told now: how many began before.
 

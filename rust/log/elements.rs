@@ -88,7 +88,7 @@ impl Elements {
         }
         let end = match self.open {
             Some(Open::Container) => self.end_of_container(text, start),
-            _ => self.end_of_scalar(text, start),
+            _ => self.end_of_scalar(text, start, first),
         };
         *at = end.unwrap_or(text.len());
         if end.is_some() {
@@ -138,8 +138,8 @@ impl Elements {
         }
     }
 
-    fn end_of_scalar(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
-        if self.in_string || (self.open == Some(Open::Scalar) && text[at] == b'"' && !self.escaped && self.depth == 0) {
+    fn end_of_scalar(&mut self, text: &[u8], mut at: usize, first: bool) -> Option<usize> {
+        if self.in_string || (first && text[at] == b'"') {
             if !std::mem::replace(&mut self.in_string, true) {
                 at += 1;
             }
@@ -187,6 +187,7 @@ mod tests {
             (b"[{\"a\":1},{\"b\": [", &[b"{\"a\":1}", b"{\"b\": ["], false, true),
             (b"[{\"a\":\"x\n\"},{\"b\":2}]", &[b"{\"a\":\"x\n\"},{\"b\":2}]"], false, true),
             (b"[{},", &[b"{}"], false, false),
+            (b"[x\"\"\",1]", &[b"x\"\"\"", b"1"], true, false),
         ] {
             for cut in 1..=text.len() {
                 let (found, is_closed, is_open) = elements(text, cut);

@@ -9,7 +9,7 @@ from chunkwire._logs._reader import SPACE, LogReader
 
 __all__ = ["ChunksReader"]
 
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 
 
 class ChunksReader(LogReader):
@@ -27,7 +27,7 @@ class ChunksReader(LogReader):
         inside, place = text.strip(SPACE), offset + indent
         first, self._is_first = self._is_first, False
         if first and inside.startswith(b"[") and self._is_array_of_all(inside):
-            self._array, self._goes_on = Elements(), True
+            self._array, self._goes_on = Elements(self._max_event_bytes), True
             self._array_line(self._array, text[indent:], place, number, end)
         elif not self._is_foreign(inside, place, number):
             self._json(inside, lambda at: place + at, number, at_end=not end)
@@ -37,21 +37,18 @@ class ChunksReader(LogReader):
         array = Elements()
         for _ in array.feed(line, 0, 1):
             pass
-        return not array.closed and b'"' not in _STRINGS.sub(b"", line)
+        return not array.closed and all(string[1] for string in _STRINGS.finditer(line))
 
     def _array_line(self, array: Elements, text: bytes, offset: int, number: int, end: bytes) -> None:
         for element in array.feed(text + end, offset, number):
             self._json_event(*element, at_end=False)
+        self._dropped_bytes += array.dropped
+        array.dropped = 0
         if text.strip(SPACE):
             self._last_place = (offset + len(text.rstrip(SPACE)), number)
         if array.closed:
             self._array, self._goes_on = None, False
             self._tell_behind(array, text, lambda place: offset + place, number)
-        elif array.size > self._max_event_bytes:
-            rest = array.finish()
-            assert rest is not None
-            self._json_event(*rest, at_end=False)
-            self._array, self._goes_on = None, False
 
     def _end(self) -> None:
         if self._array is None:
@@ -59,5 +56,6 @@ class ChunksReader(LogReader):
         rest = self._array.finish()
         if rest is not None:
             self._json_event(*rest, at_end=True)
+            self._dropped_bytes += self._array.dropped
         else:
             self._lost("truncated", "the source ends inside an array", *self._last_place)

@@ -22,14 +22,16 @@ _Element = tuple[bytes, int, int]
 class Elements:
     """The state between two pieces of an array."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most  # no more bytes of an element are kept, but for one that says that there were more
+        self.dropped = 0  #: how many were not, of those elements that have ended
         self.closed = False  #: was its end seen?
         self.behind = 0  #: where the last piece goes on behind the array
         self._begun = False
         self._depth = 0
         self._parts: list[bytes] = []
         self._place = (0, 0)
-        self.size = 0  #: how many bytes the open element has
+        self._size = 0  # how many bytes the open element has
 
     def feed(self, text: bytes, offset: int, line: int) -> Iterator[_Element]:
         """Takes a piece (the first one begins with the array); gives the elements that it completes."""
@@ -53,19 +55,28 @@ class Elements:
                     at = scalar.end()
                     continue
             end = self._end(text, at)
-            self._parts.append(text[at:end])
-            self.size += end - at
+            room = end - at if self._most is None else max(self._most + 1 - self._size, 0)
+            if room or not self._parts:
+                self._parts.append(text[at : min(end, at + room)])
+            self._size += end - at
             if self._depth:
                 return
-            yield (b"".join(self._parts), *self._place)
-            self._parts, self.size = [], 0
+            yield self._ended()
             at = end
 
     def finish(self) -> _Element | None:
         """The end of the source: the element that it leaves open."""
         if not self._parts:
             return None
-        return (b"".join(self._parts).rstrip(b" \t\r\n"), *self._place)
+        dropped = self.dropped
+        data, offset, line = self._ended()
+        return data if self.dropped > dropped else data.rstrip(b" \t\r\n"), offset, line
+
+    def _ended(self) -> _Element:
+        data = b"".join(self._parts)
+        self.dropped += self._size - len(data)
+        self._parts, self._size = [], 0
+        return (data, *self._place)
 
     def _end(self, text: bytes, at: int) -> int:
         for match in _TOKEN.finditer(text, at):

@@ -161,31 +161,40 @@ class ExchangeNumbers:
 
     def server_error(self, body: Any, offset: int, line: int, event: int) -> None:
         """Takes an error that the server sent."""
-        self._tracker().server_error(body, offset, line, event)
+        self._count(self._tracker().server_error, body, offset, line, event)
         self._sink.server_error(body, offset, line, event)
 
     def damage(self, damage: Damage) -> None:
         """Takes damage."""
         if self._exchange is not None:
-            self._tracker().damage(damage)
+            self._count(self._tracker().damage, damage)
         self._sink.damage(damage)
 
     def damage_outside(self, damage: Damage) -> None:
         """Takes damage to what was around events."""
         if self._exchange is not None:
-            self._tracker().damage_outside(damage)
+            self._count(self._tracker().damage_outside, damage)
         self._sink.damage(damage)
 
     def _number(self, take: Any, *found: Any) -> None:
-        exchange, tracker = self._exchange, self._tracker()
-        assert exchange is not None
+        tracker = self._tracker()
         take(*found)
-        numbers = self._numbers.setdefault(exchange, [])
         local = tracker.number()
-        while len(numbers) <= local:
+        self.streams.append(self._begin(local + 1)[local])
+
+    def _count(self, take: Any, *found: Any) -> None:
+        """Takes what may begin a stream that has no chunk yet."""
+        take(*found)
+        self._begin(self._tracker().begun)
+
+    def _begin(self, count: int) -> list[int]:
+        """The numbers of the exchange's streams, of which so many have begun."""
+        assert self._exchange is not None
+        numbers = self._numbers.setdefault(self._exchange, [])
+        while len(numbers) < count:
             numbers.append(self._begun)
             self._begun += 1
-        self.streams.append(numbers[local])
+        return numbers
 
     def _tracker(self) -> Tracker:
         exchange = self._exchange
