@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
 
+import chunkwire
+from chunkwire import _engine
 from support import SAMPLES
 from wrapped import check, check_cuts
 from wrapping import (
@@ -137,3 +140,73 @@ def test_a_log_that_is_damaged_at_any_byte(engine: str, name: str, damage: bytes
 def test_samples_are_there() -> None:
     assert len(list(SAMPLES.glob("*.sse"))) > 10
     assert len(streams()) > 10
+
+
+def one_array(docs: list[Any], most: int, engine: str) -> tuple[Any, Any]:
+    columns, stats = _engine.load(engine).usage(
+        json.dumps(docs, indent=1).encode(), format="chunks", max_event_bytes=most
+    )
+    return columns, stats
+
+
+def test_an_array_goes_on_behind_an_element_that_is_too_large(engine: str) -> None:
+    large = SMALL | {"x": ["y" * 20] * 40}
+    _, stats = one_array([SMALL, SMALL, large, SMALL, large, SMALL], 500, engine)
+    assert [(one.kind, one.event) for one in stats.damages] == [("event_too_large", 2), ("event_too_large", 4)]
+    assert (stats.events, stats.chunks) == (6, 4)
+    assert stats.chunk_bytes + stats.damaged_bytes + stats.wrapping_bytes == stats.bytes
+    assert stats.damaged_bytes > 2 * 20 * 40
+
+
+def test_an_array_that_breaks_off_in_an_element_that_is_too_large(engine: str) -> None:
+    data = json.dumps([SMALL, SMALL | {"x": ["y" * 20] * 40}], indent=1).encode()[:-60]
+    _, stats = _engine.load(engine).usage(data, format="chunks", max_event_bytes=500)
+    assert [one.kind for one in stats.damages] == ["event_too_large"]
+    assert stats.chunk_bytes + stats.damaged_bytes + stats.wrapping_bytes == len(data)
+
+
+@pytest.mark.parametrize("text", [b'[x"""', b'["""x""y",1', b'[ {"choices": []},a"b" ]'])
+def test_what_is_hardly_an_element_is_the_same_in_any_pieces(engine: str, text: bytes) -> None:
+    check_cuts(engine, Wrapped(text, "chunks"), tuple(range(1, len(text))))
+
+
+def test_a_member_without_a_name_is_no_field(engine: str) -> None:
+    with pytest.raises(chunkwire.DecodeError, match="no member of its lines holds a stream"):
+        list(chunkwire.decode(json.dumps({"": TEXT}).encode(), engine=engine))
+
+
+def test_exchanges_that_are_harmed_have_numbers(engine: str) -> None:
+    text = json.dumps({"id": 2, "text": TEXT})
+    log = f'{{"id": 1, "text": ""\n{text}\n'.encode()
+    batches = chunkwire.batches(log, engine=engine, format="reads", field="text", id_field="id", on_error="skip")
+    assert [number for batch in batches for number in batch.stream] == [1, 1]
+
+
+def lines_that_hold_much() -> dict[str, tuple[str, str]]:
+    event = f"data: {json.dumps(SMALL)}\n\n"
+    body = json.dumps({"body": event * 3000})
+    return {
+        "strings in strings": (json.dumps({"a": json.dumps({"a": body})}), "a.a.body"),
+        "a string in strings": (json.dumps({"a": json.dumps(body)}), "a.body"),
+        "lines that end in CR": (json.dumps({"body": "data: 1\r\r" * 10_000}), "body"),
+        "odd escapes": ('{"body":"' + "\\u0064ata: 1\\u000a\\u000a" * 10_000 + '"}', "body"),
+        "backslashes": ('{"body":"' + "data: \\\\\\n\\n" * 10_000 + '"}', "body"),
+    }
+
+
+@pytest.mark.parametrize("name", lines_that_hold_much())
+def test_places_in_a_long_line_take_no_time(engine: str, name: str) -> None:
+    line, field = lines_that_hold_much()[name]
+    start = time.perf_counter()
+    _, stats = _engine.load(engine).usage(line.encode(), format="exchanges", field=field)
+    assert stats.events >= 3000
+    assert time.perf_counter() - start < 5
+
+
+def test_a_string_that_breaks_off_takes_no_time(engine: str) -> None:
+    start = time.perf_counter()
+    for text in (b'["' + b'\\"' * 100_000, b'{"body": ["' + b'\\"' * 100_000, b'{"a": "' + b'\\"' * 100_000):
+        for options in ({"format": "chunks"}, {"format": "exchanges", "field": "body"}):
+            _, stats = _engine.load(engine).usage(text, **options)
+            assert stats.damaged
+    assert time.perf_counter() - start < 10

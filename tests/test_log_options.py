@@ -358,12 +358,27 @@ def test_commands_say_what_does_not_fit(run: Run, path: Path) -> None:
         (["usage", path, "--format-in", "csv"], "invalid choice"),
         (["usage", path, "--format-in", "sse", "--field", "x"], "field names a member of lines"),
         (["usage", path, "--by", "user"], "cannot summarize by 'user'"),
+        (["usage", path, "--by", "user"], "keep=['user'] (--keep) makes a key of a member of lines"),
         (["usage", path, "--format-in", "sse", "--keep", "user"], "which format 'sse' has not"),
         (["decode", path, "--field", ""], "field: a path names a member"),
         (["explain", "-"], "name a file"),
     ]:
         code, _, error = run(*arguments)
         assert (code, words in error) == (2, True), (arguments, error)
+
+
+def test_a_field_that_leads_nowhere_is_told(run: Run, path: Path) -> None:
+    words = "no line has a stream in nope: `chunkwire explain PATH` tells which members lines have"
+    assert words in run("usage", path, "--field", "nope")[1]
+    _, out, error = run("usage", path, "--field", "nope", "--format", "csv")
+    assert words not in out
+    assert words in error
+    assert "has a stream in" not in "".join(map(str, run("usage", path, "--field", "body")))
+    assert "no line at the beginning has it (members: " in run("explain", path, "--field", "nope")[1]
+
+
+def test_hints_say_how_the_log_was_read(run: Run, path: Path) -> None:
+    assert f"`chunkwire check {path} --format-in chunks` tells where" in run("usage", path, "--format-in", "chunks")[1]
 
 
 def test_folders_have_logs_in_json_too(run: Run, path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chunkwire import _engine
 from wrapping import (
@@ -174,6 +178,100 @@ def test_heads_that_are_cut_anywhere_have_an_answer(engine: str, name: str) -> N
         found = recognise(head[:size])
         assert found[0] in ("sse", "exchanges", "reads", "chunks", "har", "vcr")
         assert tuple(found[:4]) == tuple(other(head[:size])[:4]), size
+
+
+NAMES = st.sampled_from(
+    ["response_body", "body", "text", "data", "log", "message", "id", "ts", "choices", "a.b", "0", ""]
+)
+TEXTS = st.sampled_from(
+    [
+        EVENT,
+        STREAM,
+        EVENT[:9],
+        "\ufeff\r\n" + STREAM,
+        ": x",
+        "id: 1",
+        "",
+        "x",
+        "chat.completion",
+        "2026-11-20T10:00:00Z",
+    ]
+)
+LEAVES = TEXTS | st.sampled_from([0, 1, -2.5, 10**20, True, False, None, float("nan"), -math.inf, CHUNK, WHOLE])
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(NAMES, inner, max_size=3)
+        | st.dictionaries(NAMES, inner, max_size=2).map(json.dumps)
+    ),
+    max_leaves=6,
+)
+HEADS = st.builds(
+    lambda start, docs, end, cut: (start + end.join(map(json.dumps, docs)) + end).encode()[: cut or None],
+    st.sampled_from(["", "\ufeff", "\n", " \r\n"]),
+    st.lists(st.dictionaries(NAMES, VALUES, max_size=4) | VALUES, min_size=1, max_size=3),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    st.integers(0, 200),
+)
+TOLD = st.sampled_from(
+    [
+        {},
+        {"format": "jsonl"},
+        {"format": "exchanges"},
+        {"format": "reads"},
+        {"field": "body"},
+        {"field": r"a\.b"},
+        {"format": "jsonl", "field": "text"},
+        {"format": "exchanges", "field": "text"},
+        {"id_field": "message", "time_field": "ts"},
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(HEADS, TOLD)
+def test_engines_recognise_the_same(head: bytes, told: dict[str, str]) -> None:
+    native = _engine.load("native")
+    assert tuple(native.recognise(head, **told)) == tuple(_engine.load("simdjson").recognise(head, **told))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"a":t',
+        b'{"a":-',
+        b'{"a":12',
+        b'{"a":01,"b":2}',
+        b'{"a":-Infinity,"b":"data:x"}',
+        b'{"":"data:x"}',
+        b'{"":0,"a":x',
+    ],
+)
+def test_engines_agree_on_what_is_hardly_json(native: str, head: bytes) -> None:
+    assert tuple(_engine.load(native).recognise(head)) == tuple(_engine.load("simdjson").recognise(head))
+
+
+def test_a_field_that_no_line_has_is_told(engine: str) -> None:
+    head = lines({"user": "ann", "response_body": STREAM})
+    recognise = _engine.load(engine).recognise
+    for options in ({}, {"format": "exchanges"}):
+        why = recognise(head, field="nope", **options)[4]
+        assert "no line at the beginning has it (members: user, response_body)" in why
+    assert "has it" not in recognise(lines({"body": None}), field="body")[4]
+
+
+def test_many_ids_and_members_take_no_time(engine: str) -> None:
+    recognise = _engine.load(engine).recognise
+    start = time.perf_counter()
+    for head in (
+        lines(*({"id": at, "d": ":"} for at in range(4000))),
+        lines({f"{at:x}": 1 for at in range(9000)}),
+        b'{"a":' * 9000,
+        b"[" * 60_000,
+    ):
+        recognise(head)
+    assert time.perf_counter() - start < 10
 
 
 def generated() -> list[Wrapped]:

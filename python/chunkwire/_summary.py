@@ -247,7 +247,9 @@ def summarize(
     unknown = [key for key in keys if key not in possible]
     if unknown or not keys or len(set(keys)) < len(keys):
         what = f"by {unknown[0]!r}" if unknown else "by nothing" if not keys else "twice by the same key"
-        raise ValueError(f"cannot summarize {what}; possible are {', '.join(map(repr, possible))}, or several of them")
+        others = f"; keep=[{unknown[0]!r}] (--keep) makes a key of a member of lines" if unknown else ""
+        possible_keys = ", ".join(map(repr, possible))
+        raise ValueError(f"cannot summarize {what}; possible are {possible_keys}, or several of them{others}")
     points, most, window = points_of(percentiles), top_of(top), Window.of(since, until)
     outside = undated = 0
     if window:

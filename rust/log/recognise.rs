@@ -193,10 +193,6 @@ pub fn recognise(head: &[u8], request: &Request) -> Layout {
         Told::Format(format @ (Format::Sse | Format::Chunks | Format::Har | Format::Vcr)) => {
             Layout::new(format, format!("format='{}' says so", format.name()))
         }
-        Told::Format(Format::Exchanges) if request.field.is_some() => {
-            let why = "field= says where streams are, and format='exchanges' what a line is";
-            Layout { field: request.field.clone(), ..Layout::new(Format::Exchanges, why) }
-        }
         _ if request.is_told() => as_told(head, request),
         _ => auto(head),
     }
@@ -245,7 +241,12 @@ fn as_told(head: &[u8], request: &Request) -> Layout {
     let forced = if let Told::Format(format) = told { Some(format) } else { None };
     let mut layout = match &request.field {
         Some(field) => {
-            of_field(&objects(head), field.clone(), format!("field='{field}' says where streams are"), forced)
+            let lines = objects(head);
+            let mut why = format!("field='{field}' says where streams are");
+            if !lines.is_empty() && lines.iter().all(|line| at(line, field).is_none()) {
+                why.push_str(&format!(", though no line at the beginning has it (members: {})", members(&lines)));
+            }
+            of_field(&lines, field.clone(), why, forced)
         }
         None => {
             let found = auto(head);
@@ -310,27 +311,36 @@ fn by_lines(lines: &[Seen]) -> Layout {
             }
         }
     }
+    let has_members = |line: &Seen| matches!(line, Seen::Object(members, _) if !members.is_empty());
+    if !lines.iter().any(has_members) {
+        return Layout::new(Format::Sse, "it begins as JSON does, but no line is an object");
+    }
+    let why = format!("no member of its lines holds a stream (members: {})", members(lines));
+    Layout { is_strange: true, ..Layout::new(Format::Sse, why) }
+}
+
+/// The names of the members of lines, for a message.
+fn members(lines: &[Seen]) -> String {
     let mut names: Vec<&[u8]> = Vec::new();
     for line in lines {
         let Seen::Object(members, _) = line else { continue };
         for (name, _) in members {
+            if names.len() > NAMED {
+                break;
+            }
             if !names.contains(&name.as_slice()) {
                 names.push(name);
             }
         }
     }
-    if names.is_empty() {
-        return Layout::new(Format::Sse, "it begins as JSON does, but no line is an object");
-    }
     let shown: Vec<_> = names.iter().take(NAMED).map(|name| String::from_utf8_lossy(name)).collect();
-    let more = if names.len() > NAMED { ", ..." } else { "" };
-    let why = format!("no member of its lines holds a stream (members: {}{more})", shown.join(", "));
-    Layout { is_strange: true, ..Layout::new(Format::Sse, why) }
+    shown.join(", ") + if names.len() > NAMED { ", ..." } else { "" }
 }
 
 /// Exchanges or reads, of which the body is known; `forced` says which.
 fn of_field(lines: &[Seen], field: Path, mut why: String, forced: Option<Format>) -> Layout {
-    let values: Vec<(&Seen, &Seen)> = lines.iter().filter_map(|line| Some((line, at(line, &field)?))).collect();
+    let value = |line| at(line, &field).filter(|value| !matches!(value, Seen::Null));
+    let values: Vec<(&Seen, &Seen)> = lines.iter().filter_map(|line| Some((line, value(line)?))).collect();
     let line = values.first().map(|&(line, _)| line).or(lines.first());
     let id = line.and_then(|line| member(line, &field, &IDS, is_id));
     let is_reads = match (forced, &id) {
@@ -408,7 +418,8 @@ fn best(line: &Seen, is_body: fn(&Seen) -> bool) -> Option<Path> {
 }
 
 fn search(value: &Seen, path: &mut Vec<Vec<u8>>, is_body: fn(&Seen) -> bool, found: &mut Vec<Candidate>) {
-    if !path.is_empty() && is_body(value) {
+    // (A member without a name cannot be named.)
+    if !path.is_empty() && !matches!(&path[..], [name] if name.is_empty()) && is_body(value) {
         let whole = Path::new(path.iter().map(Vec::as_slice));
         let rank = BODIES.iter().position(|name| whole.ends_with(name)).unwrap_or(BODIES.len());
         found.push(Candidate { path: path.clone(), rank, size: value.size() });
@@ -460,9 +471,27 @@ fn again(lines: &[Seen], id: &Path) -> Option<String> {
             _ => return None,
         };
         let shown = String::from_utf8_lossy(value);
-        let shown: String = if is_text { format!("\"{shown}\"") } else { shown.into_owned() };
+        let shown: String = if is_text { quoted(&shown) } else { shown.into_owned() };
         (!known.insert((value, is_text))).then(|| shown.chars().take(LONGEST_VALUE).collect())
     })
+}
+
+/// A text as JSON has it, in ASCII.
+fn quoted(text: &str) -> String {
+    let mut shown = String::from("\"");
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => shown.extend(['\\', char]),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            '\x08' => shown.push_str("\\b"),
+            '\x0c' => shown.push_str("\\f"),
+            ' '..='\x7f' => shown.push(char),
+            _ => shown.extend(char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    shown + "\""
 }
 
 /// Is it one event at most, and no whole stream?
@@ -487,7 +516,7 @@ fn is_whole(value: &Seen) -> bool {
 
 fn is_time(value: &Seen) -> bool {
     match value {
-        Seen::Number(_) => true,
+        Seen::Number(text) => super::time::time(text).is_some(),
         Seen::Text(text, ..) => super::time::seconds(text).is_some(),
         _ => false,
     }
@@ -495,13 +524,17 @@ fn is_time(value: &Seen) -> bool {
 
 /// How many events a text has, the last one open or not.
 fn events(text: &[u8]) -> usize {
-    let (mut events, mut has_data) = (0, false);
-    for line in text.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (mut events, mut has_data, mut behind_cr) = (0, false, false);
+    for line in text.split_inclusive(|byte| b"\r\n".contains(byte)) {
+        let ends_cr = line.ends_with(b"\r");
+        if std::mem::replace(&mut behind_cr, ends_cr) && line == b"\n" {
+            continue;
+        }
+        let line = if line.ends_with(b"\n") || ends_cr { &line[..line.len() - 1] } else { line };
         if line.is_empty() {
             events += usize::from(std::mem::take(&mut has_data));
         }
-        has_data |= line.starts_with(b"data:");
+        has_data |= line == b"data" || line.starts_with(b"data:");
     }
     events + usize::from(has_data)
 }

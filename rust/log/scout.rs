@@ -2,6 +2,7 @@
 
 use super::unescape::{Map, unescape};
 use super::words::{behind_mark, is_space, skip_space};
+use crate::chunk::number;
 
 /// So deep it is looked.
 pub(super) const MAX_DEPTH: usize = 16;
@@ -15,7 +16,8 @@ pub(super) enum Seen {
     Object(Vec<(Vec<u8>, Seen)>, usize),
     Array(Vec<Seen>, usize),
     Number(Vec<u8>),
-    Other,
+    Null,
+    Bool,
 }
 
 impl Seen {
@@ -93,25 +95,33 @@ impl Scout<'_> {
             }
             b'{' => Some(self.object(depth)),
             b'[' => Some(self.array(depth)),
-            b'-' | b'0'..=b'9' => {
-                let start = self.at;
-                while matches!(self.byte(), b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
-                    self.at += 1;
-                }
-                self.cut |= self.at == self.text.len() && depth > 0;
-                Some(Seen::Number(self.text[start..self.at].to_vec()))
-            }
-            b'a'..=b'z' | b'A'..=b'Z' => {
-                while self.byte().is_ascii_alphabetic() {
-                    self.at += 1;
-                }
-                Some(Seen::Other)
-            }
+            b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => self.scalar(),
             _ => {
                 self.cut = true;
                 None
             }
         }
+    }
+
+    /// A number or a word, if it is whole and valid.
+    fn scalar(&mut self) -> Option<Seen> {
+        let rest = &self.text[self.at..];
+        let is_of_it = |byte: &u8| !b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f,]}\"[{:".contains(byte);
+        let length = rest.iter().position(|byte| !is_of_it(byte)).unwrap_or(rest.len());
+        let seen = match &rest[..length] {
+            _ if length == rest.len() => None,
+            b"NaN" | b"Infinity" | b"-Infinity" => Some(Seen::Number(rest[..length].to_vec())),
+            b"null" => Some(Seen::Null),
+            b"true" | b"false" => Some(Seen::Bool),
+            text => {
+                let start = usize::from(text[0] == b'-');
+                let is_number = text.get(start).is_some_and(u8::is_ascii_digit) && number(text, start).end == length;
+                is_number.then(|| Seen::Number(text.to_vec()))
+            }
+        };
+        self.at += length;
+        self.cut |= seen.is_none();
+        seen
     }
 
     fn string(&mut self) -> Vec<u8> {

@@ -54,7 +54,7 @@ pub fn check(py: Python<'_>, log: &Log) -> PyResult<()> {
         None => Ok(()),
         Some((format, head)) => {
             let name = format.name();
-            let message = format!("the source is in format {name:?}, and has to be converted first");
+            let message = format!("the source is in format '{name}', and is not read by itself: say format='{name}'");
             let error = NeedsConversion::new_err(message);
             error.value(py).setattr("format", name)?;
             error.value(py).setattr("head", PyBytes::new(py, head))?;

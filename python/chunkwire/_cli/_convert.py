@@ -55,7 +55,7 @@ def run(options: Namespace) -> int:
     if to != "parquet":
         stats.errors = 0  # which are written
     if damage := damage_text(stats):
-        note(f"left out {damage}: {check_hint([options.path])}")
+        note(f"left out {damage}: {check_hint([options.path], options)}")
     return 0
 
 

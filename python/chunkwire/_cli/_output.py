@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -69,10 +70,13 @@ def damage_text(stats: Stats) -> str:
     return " and ".join(parts)
 
 
-def check_hint(paths: Sequence[str]) -> str:
-    """How to learn more."""
+def check_hint(paths: Sequence[str], options: Any = None) -> str:
+    """How to learn more; ``options`` say how the logs are read."""
     first, *others = paths
     again = "" if "-" in paths else f" {first} ..." if others else f" {first}"
+    if options is not None:
+        told = {"--format-in": options.format_in, "--field": options.field, "--id-field": options.id_field}
+        again += "".join(f" {name} {shlex.quote(said)}" for name, said in told.items() if said not in (None, "auto"))
     return f"`chunkwire check{again}` tells where"
 
 

@@ -36,7 +36,7 @@ from chunkwire._cli._output import (
 from chunkwire._cli._pick import picked, sorting
 from chunkwire._cli._schema import SCHEMA
 from chunkwire._kept import labels_of
-from chunkwire._render import LABEL, Column, Total, seconds_text
+from chunkwire._render import LABEL, Column, Total, printable, seconds_text
 
 __all__ = ["run"]
 
@@ -144,13 +144,27 @@ def _write(
         if options.rows and other is not None:
             note(f"without {other['streams']:,} streams that --top leaves out")
         if damage := damage_text(table.stats):
-            note(f"{damage}: {check_hint(options.paths)}")
+            note(f"{damage}: {check_hint(options.paths, options)}")
+        if missed := _missed(table, options):
+            note(missed)
     else:
         fit = not to_file and sys.stdout.isatty()
         lines = _lines(table, summary, other, options, fit=fit, to_file=to_file)
         if damage := damage_text(table.stats):
-            lines.append(f"{damage}: {check_hint(options.paths)}")
+            lines.append(f"{damage}: {check_hint(options.paths, options)}")
+        if missed := _missed(table, options):
+            lines.append(missed)
         write("\n".join(lines) + "\n", options.output)
+
+
+def _missed(table: chunkwire.UsageTable, options: Namespace) -> str | None:
+    """What to say where --field leads to nothing in all lines: it may be misspelt."""
+    stats = table.stats
+    if not options.field or not stats.exchanges or stats.events or stats.damaged:
+        return None
+    return (
+        f"no line has a stream in {printable(options.field)}: `chunkwire explain PATH` tells which members lines have"
+    )
 
 
 def _lines(

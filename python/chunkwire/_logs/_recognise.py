@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chunkwire._logs._names import names_of, path_of
@@ -30,16 +30,20 @@ _IDS = ("request_id", "req_id", "trace_id", "stream_id", "exchange_id", "connect
 _TIMES = ("ts", "time", "timestamp", "@timestamp", "received_at", "t")
 _MAX_DEPTH = 16
 _MAX_STRINGS = 3
+#: So many members are named in a message.
+_NAMED = 8
 
 _EVENT = re.compile(r"\ufeff?[ \t\r\n]*(?:data|event|id|retry)?:")
 _CASSETTE = re.compile(rb"^(?:- )?(?:http_)?interactions:", re.MULTILINE)
 _CASSETTE_AT_TOP = re.compile(rb"^(?:http_)?interactions:", re.MULTILINE)
 _DOCUMENT = re.compile(rb"^---", re.MULTILINE)
-_BLANK_LINE = re.compile(r"(?:\r\n|\r|\n){2}")
-_DATA = re.compile(r"^data(?::|$)", re.MULTILINE)
+_BLANK_LINE = re.compile(r"(?>\r\n|\r|\n){2}")
+_DATA = re.compile(r"(?:^|[\r\n])data(?:[:\r\n]|\Z)")
 _SPACE = b" \t\r\n"
 
 _Path = tuple[str, ...]
+#: A member without a name, which cannot be named.
+_NAMELESS = ("",)
 
 
 class Recognised(NamedTuple):
@@ -115,7 +119,10 @@ def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, 
         format = "reads"
     if field is not None:
         objects = _objects(head)
-        found = _of_field(objects, names_of(field), f"field={field!r} says where streams are", format)
+        why = f"field='{field}' says where streams are"
+        if objects and all(_at(line, names_of(field), ...) is ... for line in objects):
+            why += f", though no line at the beginning has it (members: {_members_of(objects)})"
+        found = _of_field(objects, names_of(field), why, format)
     else:
         found = recognise(head)
         if found.format in ("exchanges", "reads") and found.field is not None and format != "jsonl":
@@ -142,11 +149,17 @@ def _by_lines(head: bytes) -> Recognised:
             if candidates:
                 best = min(candidates, key=lambda one: (_rank(one.path), -one.size))
                 return _of_field(objects, best.path, f"{path_of(best.path)} of line {number} holds {what}")
-    names = list(dict.fromkeys(name for line in objects for name in line))
-    if not names:
+    if not any(objects):
         return Recognised("sse", None, None, None, "it begins as JSON does, but no line is an object")
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    return Recognised("sse", None, None, None, f"no member of its lines holds a stream (members: {shown})")
+    return Recognised(
+        "sse", None, None, None, f"no member of its lines holds a stream (members: {_members_of(objects)})"
+    )
+
+
+def _members_of(objects: list[dict[str, Any]]) -> str:
+    """The names of the members of lines, for a message."""
+    names = list(dict.fromkeys(name for line in objects for name in line))
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _rank(path: _Path) -> int:
@@ -172,7 +185,7 @@ def _texts(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candi
         if isinstance(item, (dict, list)):
             yield from _texts(item, inner, depth - 1, strings)
         elif isinstance(item, str):
-            if _EVENT.match(item):
+            if inner != _NAMELESS and _EVENT.match(item):
                 yield _Candidate(inner, item, len(item.encode("utf-8", "surrogatepass")))
             elif strings and item.lstrip()[:1] == "{":
                 yield from _texts(partial(item), inner, depth - 1, strings - 1)
@@ -183,8 +196,9 @@ def _documents(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_C
     for inner, item in _members(value, path, depth):
         read = partial(item) if isinstance(item, str) and strings and item.lstrip()[:1] in ("{", "[") else item
         if isinstance(read, (dict, list)):
-            if _holds_choices(read):
-                yield _Candidate(inner, read, len(json.dumps(read)))
+            if inner != _NAMELESS and _holds_choices(read):
+                text = item if isinstance(item, str) else json.dumps(read)
+                yield _Candidate(inner, read, len(text.encode("utf-8", "surrogatepass")))
             elif read is item or isinstance(read, dict):
                 yield from _documents(read, inner, depth - 1, strings - (read is not item))
 
@@ -206,19 +220,18 @@ def _of_field(objects: list[dict[str, Any]], path: _Path, why: str, format: str 
         why += f", and format={format!r} says what a line is"
     elif id_path is not None:
         ids = [found for line in objects if _is_id(found := _at(line, id_path)) and not isinstance(found, Cut)]
-        again = next((one for at, one in enumerate(ids) if one in ids[:at]), None)
+        again = _first_again(map(json.dumps, ids))
         is_reads = again is not None
-        if is_reads:
-            why += f", and {path_of(id_path)} {json.dumps(again)[:60]} comes again: each line is a piece of an exchange"
+        if again is not None:
+            why += f", and {path_of(id_path)} {again[:60]} comes again: each line is a piece of an exchange"
     else:
         texts = [value for _, value in values if not _is_cut(value)]
         is_reads = len(texts) > 1 and all(map(_is_piece, texts))
         if is_reads:
             why += ", and each line has one event at most: each is a piece of an exchange"
     if not is_reads:
-        return Recognised(
-            "exchanges", field, None, None, why if format != "auto" else f"{why}: each line is an exchange"
-        )
+        why += "" if format in ("exchanges", "reads") else ": each line is an exchange"
+        return Recognised("exchanges", field, None, None, why)
     time_path = _first_member(line, path, _TIMES, lambda value: seconds_of(value) is not None)
     id_field = path_of(id_path) if id_path is not None else None
     time_field = path_of(time_path) if time_path is not None else None
@@ -229,26 +242,35 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
+def _first_again(values: Iterable[str]) -> str | None:
+    known: set[str] = set()
+    for value in values:
+        if value in known:
+            return value
+        known.add(value)
+    return None
+
+
 def _first_member(line: dict[str, Any], path: _Path, names: tuple[str, ...], fits: Any) -> _Path | None:
     """The path of the first member of these names, beside the body or at the top."""
     for name in names:
         for place in dict.fromkeys(((*path[:-1], name), (name,))):
-            if fits(_at(line, place)):
+            if place != path and fits(_at(line, place)):
                 return place
     return None
 
 
-def _at(value: Any, path: _Path) -> Any:
-    """What is at the end of a path, in what there is of a line; None if nothing is."""
+def _at(value: Any, path: _Path, absent: Any = None) -> Any:
+    """What is at the end of a path, in what there is of a line."""
     for name in path:
         if isinstance(value, str):
             value = partial(value)
         if isinstance(value, dict):
-            value = value.get(name)
+            value = value.get(name, absent)
         elif isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
             value = value[int(name)]
         else:
-            return None
+            return absent
     return value
 
 

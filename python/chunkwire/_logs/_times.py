@@ -15,6 +15,8 @@ _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 def seconds_of(value: Any) -> float | None:
     """The time in seconds; None where it is none. A text without an offset is in UTC."""
     if isinstance(value, str):
+        if "W" in value:  # a date by its week, which no log writes
+            return None
         try:
             moment = datetime.fromisoformat(value.strip())
         except ValueError:
