@@ -47,14 +47,21 @@ def as_it_was(sdk: Sdk) -> Iterator[None]:
     """No test leaves a constructor behind that is not the SDK's."""
     assert sdk.decoder, "it is taken from a plain stream"
     kinds = [getattr(sdk.streaming, name) for name in ("EventStream", "EventStreamAsync")]
+    package = sdk.adapter._packages()[0]
+
+    def restore() -> None:
+        sdk.adapter.restore()
+        package._configurations.clear()
+        package.restore(None)
+
+    restore()  # the tests of other files have clients of their own
+    assert all(kind.__init__.__module__ == sdk.streaming.__name__ for kind in kinds)
     before = [kind.__init__ for kind in kinds]
+    assert not any(hasattr(one, "__wrapped__") for one in before)
     yield
     while OPEN:
         OPEN.pop().close()
-    sdk.adapter.restore()
-    package = sdk.adapter._packages()[0]
-    package._configurations.clear()
-    package.restore(None)
+    restore()
     assert [kind.__init__ for kind in kinds] == before, "it is the SDK's own again"
 
 
