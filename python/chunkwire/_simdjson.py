@@ -256,8 +256,8 @@ class Decoder:
         time_field: str | None = None,
     ) -> None:
         self._queue = queue = _queue_for(on_error, source)
-        log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-        self._events = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), log)
+        log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+        self._events = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), **log)
         self._finished = False
         self._lock = _InUse()
 
@@ -299,16 +299,9 @@ def chunks(
 ) -> _Items:
     """The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
     queue = _queue_for(on_error, name)
-    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    reader = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), log)
+    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    reader = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), **log)
     return _Items(blocks_of(source), reader, queue)
-
-
-def _reader_of(
-    sink: Any, exchanges: Any, limits: tuple[Any, ...], log: dict[str, Any], keep: tuple[str, ...] = ()
-) -> Any:
-    """A reader for a log of this format, with sinks for one source and for exchanges."""
-    return reader_of(sink, exchanges, limits, keep=keep, **log)
 
 
 class _Texts:
@@ -346,9 +339,9 @@ def contents(
     time_field: str | None = None,
 ) -> _Texts:
     """The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
     queue = _queue_for(on_error, name)
-    reader = _reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), log)
+    reader = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), **log)
     return _Texts(_Items(blocks_of(source), reader, queue))
 
 
@@ -368,9 +361,9 @@ def batches(
     """The chunks of a source as columns, `size` rows at a time."""
     queue = _queue_for(on_error, name)
     streams: deque[int] = deque()
-    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
     sinks = (lambda: Numbered(queue, streams)), (lambda: ExchangeNumbers(queue, streams))
-    items = _Items(blocks_of(source), _reader_of(*sinks, (strict, max_event_bytes, name), log), queue)
+    items = _Items(blocks_of(source), reader_of(*sinks, (strict, max_event_bytes, name), **log), queue)
     return Columns(items, streams, size)
 
 
@@ -388,9 +381,9 @@ def completions(
 ) -> _Items:
     """The streams of a source, folded into whole messages: tuples, as the native engine gives them."""
     queue = _queue_for(on_error, name)
-    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
     sinks = (lambda: Completions(queue)), (lambda: ExchangeMessages(queue))
-    reader = _MessageReader(_reader_of(*sinks, (strict, max_event_bytes, name), log))
+    reader = _MessageReader(reader_of(*sinks, (strict, max_event_bytes, name), **log))
     return _Items(blocks_of(source), reader, queue)
 
 
@@ -420,9 +413,9 @@ def usage(
 
     If asked for, `measure` adds how much text each stream has.
     """
-    log = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
     sinks = (lambda: Tracker(measures=measure)), (lambda: ExchangeRows(measures=measure, keep=len(keep)))
-    reader = _reader_of(*sinks, (strict, max_event_bytes, name), log, tuple(keep))
+    reader = reader_of(*sinks, (strict, max_event_bytes, name), keep=tuple(keep), **log)
     try:
         for block in blocks_of(source):
             reader.feed(block)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import chunkwire
@@ -17,10 +17,9 @@ from chunkwire._cli._output import (
     log_options,
     note,
     sources_of,
-    stdout_bytes,
     writing,
 )
-from chunkwire._cli._packed import packed
+from chunkwire._cli._packed import output_of, write_pieces
 
 __all__ = ["TARGETS", "run"]
 
@@ -32,12 +31,10 @@ _ROWS = 1 << 16
 
 def run(options: Namespace) -> int:
     """Runs the command."""
-    output = None if is_stdout(options.output) else str(options.output)
-    to: Any = options.to or _target(output)
+    to: Any = options.to or _target(None if is_stdout(options.output) else options.output)
     if options.keep and to != "exchanges":
         raise ValueError("--keep carries members of lines into exchanges: say --to exchanges")
-    if output is not None and options.path != "-" and os.path.exists(output) and os.path.samefile(options.path, output):
-        raise ValueError(f"--output names the log itself: {output}")
+    output = output_of(options)
     (source,) = sources_of([options.path])
     if to == "parquet":
         if output is None:
@@ -46,13 +43,8 @@ def run(options: Namespace) -> int:
     else:
         pieces = chunkwire.convert(source, to, keep=options.keep, **log_options(options))
         first = next(pieces, b"")  # so that what cannot be converted leaves no file
-        if output is None:
-            _write(first, pieces, stdout_bytes())
-        else:
-            with writing(output), packed(output) as file:
-                _write(first, pieces, file.write)
+        write_pieces(chain((first,), pieces), output)
         stats = pieces.stats
-    if to != "parquet":
         stats.errors = 0  # which are written
     if damage := damage_text(stats):
         note(f"left out {damage}: {check_hint([options.path], options)}")
@@ -65,14 +57,6 @@ def _target(output: str | None) -> Any:
     if suffix not in _SUFFIXES:
         raise ValueError(f"say what to write with --to {', '.join(TARGETS)}: the name of the output does not tell")
     return _SUFFIXES[suffix]
-
-
-def _write(first: bytes, pieces: Iterator[bytes], write: Any) -> None:
-    with writing():
-        write(first)
-    for piece in pieces:
-        with writing():
-            write(piece)
 
 
 def _parquet(source: Any, output: str, options: Namespace) -> chunkwire.Stats:

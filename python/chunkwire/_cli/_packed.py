@@ -1,4 +1,4 @@
-"""Files that are written compressed, as their suffix says: a path in, a binary file to write to out."""
+"""What commands share that write one log out of another: where it goes, compressed as the suffix of its name says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,45 @@ import bz2
 import gzip
 import lzma
 import os
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["packed"]
+from chunkwire._cli._output import is_stdout, stdout_bytes, writing
+
+__all__ = ["output_of", "write_pieces"]
+
+
+def output_of(options: Namespace) -> str | None:
+    """The file that -o names, None for stdout; ValueError if that is the log that is read."""
+    if is_stdout(options.output):
+        return None
+    output = str(options.output)
+    if options.path != "-" and os.path.exists(output) and os.path.samefile(options.path, output):
+        raise ValueError(f"--output names the log itself: {output}")
+    return output
+
+
+def write_pieces(pieces: Iterable[bytes], output: str | None) -> int:
+    """Writes them to the file or to stdout; gives how many bytes that were."""
+    total = 0
+    if output is None:
+        write = stdout_bytes()
+        for piece in pieces:
+            with writing():
+                write(piece)
+            total += len(piece)
+    else:
+        with writing(output), _packed(output) as file:
+            for piece in pieces:
+                file.write(piece)
+                total += len(piece)
+    return total
 
 
 @contextmanager
-def packed(path: str) -> Iterator[Any]:
+def _packed(path: str) -> Iterator[Any]:
     """A new file at the path: gzip, bzip2, xz or zstd by its suffix, else plain."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".gz":
