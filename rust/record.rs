@@ -139,6 +139,18 @@ impl Builder {
         }
     }
 
+    /// Puts a chunk that matched a shape in the place of the last one, which did too.
+    pub fn replace(&mut self, shaped: Shaped<'_>) {
+        if let Some(Item::Chunk(last)) = self.contents.items.pop() {
+            debug_assert!(last.is_shaped);
+            self.contents.spans.truncate(last.first as usize);
+            if matches!(last.holder, Holder::Own) {
+                self.contents.own.truncate(last.start);
+            }
+        }
+        self.shaped(shaped);
+    }
+
     fn parsed(&mut self, found: &Found<'_>) -> Record {
         let mut record = self.record(found.place, found.text, found.at);
         record.first = found.first_node as u32;

@@ -306,6 +306,12 @@ impl Tracker {
         }
     }
 
+    /// Takes the usage that the last of such chunks reported, after them: see
+    /// [`reports_usage_alone`](crate::chunk::shape::Template::reports_usage_alone).
+    pub fn last_usage(&mut self, doc: Doc<'_>, place: Place) {
+        self.report(self.last_row, &Members::of(doc.root()), place);
+    }
+
     /// Adds how much text the last chunk (or run of chunks) carries.
     pub fn add_written(&mut self, written: Written) {
         if let Some(row) = self.rows.get_mut(self.last_row) {

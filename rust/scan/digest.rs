@@ -16,6 +16,8 @@ enum Entry {
         item: usize,
         place: Place,
         more: u64,
+        /// Where the last of them stands, if what that one reports counts: it is the item behind the first.
+        last: Option<Place>,
         /// How much text all of them carry.
         written: Written,
         is_completion: bool,
@@ -59,7 +61,7 @@ impl Digest {
     }
 
     fn push_chunk(&mut self, place: Place, written: Written) {
-        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, written, is_completion: false });
+        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, last: None, written, is_completion: false });
         self.items += 1;
     }
 
@@ -90,14 +92,24 @@ impl Sink for Digest {
 
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
-        if let Some(last) = &self.last
-            && !shaped.template.reports()
-            && last.is_like(&shaped)
-            && let Some(Entry::Chunk { more, written, .. }) = self.entries.last_mut()
+        let template = shaped.template;
+        if let Some(likeness) = &self.last
+            && (!template.reports() || template.reports_usage_alone())
+            && likeness.is_like(&shaped)
+            && let Some(Entry::Chunk { more, last, written, .. }) = self.entries.last_mut()
         {
             *more += 1;
             if let Some(gauge) = &mut self.gauge {
                 *written += gauge.measure(shaped.doc());
+            }
+            if template.reports() {
+                match last.replace(shaped.place) {
+                    Some(_) => self.builder.replace(shaped),
+                    None => {
+                        self.items += 1;
+                        self.builder.shaped(shaped);
+                    }
+                }
             }
             return;
         }
@@ -151,18 +163,29 @@ impl Sink for Digest {
 }
 
 impl<B: AsRef<[u8]>> Digested<B> {
+    fn doc(&self, item: usize) -> Option<Doc<'_>> {
+        match &self.batch.items()[item] {
+            Item::Chunk(record) => Some(self.batch.doc(record)),
+            _ => None,
+        }
+    }
+
     /// Tells the tracker what was found; `global` gives the place in the source for one in the part. Gives the bytes
     /// back, and a builder for the next digest.
     pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> (B, Builder) {
         for entry in &self.entries {
             match entry {
-                Entry::Chunk { item, place, more, written, is_completion } => {
-                    let Item::Chunk(record) = &self.batch.items()[*item] else { continue };
-                    let doc: Doc<'_> = self.batch.doc(record);
+                Entry::Chunk { item, place, more, last, written, is_completion } => {
+                    let Some(doc) = self.doc(*item) else { continue };
                     if *is_completion {
                         tracker.take_completion(doc, global(*place));
                     } else {
                         tracker.chunks(doc, global(*place), 1 + more);
+                        if let Some(place) = last
+                            && let Some(doc) = self.doc(item + 1)
+                        {
+                            tracker.last_usage(doc, global(*place));
+                        }
                     }
                     tracker.add_written(*written);
                 }

@@ -48,7 +48,7 @@ fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcom
 fn seen(streams: Streams) -> String {
     let columns = Columns::new(streams, true, 0);
     format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         columns.tokens,
         columns.valid,
         columns.reported,
@@ -59,6 +59,7 @@ fn seen(streams: Streams) -> String {
         (columns.id.bytes, columns.id.ends),
         (columns.model.codes, columns.model.categories),
         (columns.status.codes, columns.status.categories),
+        (columns.time_to_first_token, columns.usage.bytes, columns.usage.ends),
         columns.damages,
     )
 }
@@ -135,5 +136,68 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
         let columns = Columns::new(done.0, true, 0);
         assert_eq!(columns.content_deltas, alone.content_deltas);
         assert_eq!(columns.text_bytes, alone.text_bytes);
+    }
+}
+
+#[test]
+fn of_usage_in_every_chunk_the_last_counts() {
+    let tails: [fn(usize) -> String; 10] = [
+        |token| format!("\"usage\":{{\"completion_tokens\":{token}}}"),
+        |token| format!("\"usage\":{{\"completion_tokens\":{token},\"cost\":0.{token}}},\"cost\":{token}"),
+        |token| {
+            format!(
+                "\"cost\":{},\"usage\":{{\"completion_tokens\":{token}}}",
+                if (3..7).contains(&token) { "1" } else { "1e999" }
+            )
+        },
+        |token| {
+            format!(
+                "\"cost\":\"{}\",\"usage\":{{\"total_tokens\":{token}}}",
+                if (3..7).contains(&token) { "1" } else { "?" }
+            )
+        },
+        |token| {
+            format!(
+                "\"timings\":{{\"prompt_ms\":{}}},\"usage\":{{\"a\":{token}}}",
+                if (3..7).contains(&token) { "1" } else { "1e999" }
+            )
+        },
+        |token| format!("\"x_groq\":{{\"usage\":{{\"completion_tokens\":{token}}}}}"),
+        |token| format!("\"usage\":{{}},\"x_groq\":{{\"usage\":{{\"completion_tokens\":{token}}}}}"),
+        |token| format!("\"usage\":{token}"),
+        |token| format!("\"usage\":\"{token}\""),
+        |token| format!("\"usage\":{{\"completion_tokens\":{}}}", ["null", "{}", "1", "[2]"][token % 4]),
+    ];
+    let mut log = String::new();
+    for stream in 0..60 {
+        let chunk = |choices: &str, token: usize| {
+            let (id, model) = (["\"s\"", "\"\"", "null"][stream / 10 % 3], stream % 3);
+            let id = if id == "\"s\"" { format!("\"s{stream}\"") } else { id.to_owned() };
+            let tail = tails[stream % 10](token);
+            format!("data: {{\"id\":{id},\"model\":\"m{model}\",\"created\":1,\"choices\":[{choices}],{tail}}}\n\n")
+        };
+        for token in 0..10 {
+            log += &chunk(
+                &format!("{{\"index\":0,\"delta\":{{\"content\":\"t{token}\"}},\"finish_reason\":null}}"),
+                token,
+            );
+        }
+        if stream % 2 == 0 {
+            log += &chunk("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", 10);
+            log += "data: [DONE]\n\n";
+        }
+        // Of the stream that has ended, or of one that goes on.
+        for token in 11..15 {
+            log += &chunk("", token);
+        }
+    }
+    let source = log.into_bytes();
+    let (streams, stats) = whole(&source);
+    let expected = (seen(streams), stats);
+    for threads in 1..4 {
+        for part_bytes in [1, 300, 1000, 3000, 1 << 20] {
+            let Outcome::Done(done) = scan("usage", &source, threads, part_bytes).0 else { panic!("not split") };
+            assert_eq!((seen(done.0), done.1), expected, "{threads} threads, {part_bytes} bytes");
+        }
     }
 }

@@ -102,6 +102,8 @@ struct Skeleton {
     tells: Box<[bool]>,
     /// Does the chunk carry usage, a cost or times? Then each one counts.
     reports: bool,
+    /// Is that a usage object, and nothing else? Then the last one counts.
+    reports_usage_alone: bool,
     plain: Option<Plain>,
 }
 
@@ -351,6 +353,14 @@ impl Template {
         self.skeleton.reports
     }
 
+    /// Does it report a usage object, not an empty one, where it belongs, and nothing else? Then of the chunks of a
+    /// stream that are alike what the last one reports is in force.
+    #[inline]
+    #[must_use]
+    pub fn reports_usage_alone(&self) -> bool {
+        self.skeleton.reports_usage_alone
+    }
+
     /// For chunks that have an id and choices, all of which go on, and that tell neither an error nor what
     /// [`reports`](Self::reports) stands for: what there is to know of them if their stream's model and time are known.
     #[inline]
@@ -401,14 +411,16 @@ impl Skeleton {
         let choice = root.get(Key::Choices).and_then(|choices| choices.items().next());
         let delta = choice.and_then(|choice| choice.get(Key::Delta));
         let number = |value: Option<Value<'_>>| value.map_or(NONE, |value| value.number() as u16);
-        let mut telling = Telling { slots, tells: vec![false; slots.len()], reports: false };
+        let mut telling = Telling { slots, tells: vec![false; slots.len()], reports: false, others: false };
         telling.look_at(root);
+        let usage = root.get(Key::Usage).is_some_and(|usage| usage.kind() == Type::Object && usage.is_truthy());
         Self {
             objects: [0, number(choice), number(delta)],
             fields: [Some(root), choice, delta].map(fields),
             content: number(doc.content()),
             tells: telling.tells.into(),
             reports: telling.reports,
+            reports_usage_alone: usage && !telling.others,
             plain: Plain::new(root).filter(|_| !telling.reports),
         }
     }
@@ -445,6 +457,8 @@ struct Telling<'a> {
     slots: &'a [Slot],
     tells: Vec<bool>,
     reports: bool,
+    /// Does it report what is no usage object, or not in its place?
+    others: bool,
 }
 
 impl Telling<'_> {
@@ -454,14 +468,14 @@ impl Telling<'_> {
                 Key::Id | Key::Model | Key::Created | Key::Error => self.mark(value),
                 Key::Usage => self.reports |= !value.is_null(),
                 Key::XGroq | Key::Cost | Key::Timings | Key::TimeInfo | Key::Metrics | Key::SlaMetrics => {
-                    self.reports = true;
+                    (self.reports, self.others) = (true, true);
                 }
                 Key::Choices if value.kind() != Type::Array => self.mark(value),
                 Key::Choices => {
                     for (key, value) in value.items().flat_map(Value::members) {
                         match key.key() {
                             Key::Index | Key::FinishReason => self.mark(value),
-                            Key::Usage => self.reports |= !value.is_null(),
+                            Key::Usage if !value.is_null() => (self.reports, self.others) = (true, true),
                             _ => {}
                         }
                     }
