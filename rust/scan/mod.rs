@@ -11,14 +11,14 @@ mod digest;
 mod parts;
 mod pool;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use digest::{Digest, Digested};
-use parts::{Claim, EVENT_ENDS, LINE_ENDS, Part, Parts};
+use parts::{Claim, EVENT_ENDS, Ends, LINE_ENDS, Part, Parts, Reading, at_once};
 pub use pool::{Pool, Read, Setup, Table};
 
 use crate::chunk::shape::Shapes;
@@ -27,11 +27,15 @@ use crate::error::{Damage, Place};
 use crate::event::{TAR, ZIP};
 use crate::log::{Layout, LinesReader, Wanted};
 use crate::record::Builder;
-use crate::source::{Blocks, Buffer};
+use crate::source::{Blocks, Buffer, Positioned};
 use crate::stream::{Streams, Tracker};
 
 /// How many bytes a part has, about: enough that its cost does not matter, so few that the cache has them still.
 pub const PART_BYTES: usize = 1 << 20;
+
+/// So many parts of a source that is read in turn may wait for a thread to decode them, before the one that reads has to
+/// do it: enough that it seldom has to stop reading.
+const READY: usize = 3;
 
 /// How a scan ended.
 pub enum Outcome {
@@ -55,7 +59,8 @@ struct Shared {
     measures: bool,
     /// The source is made of lines of JSON, and how they are read.
     lines: Option<(Wanted, Layout)>,
-    parts: Parts,
+    /// The file, if all threads read it at once.
+    file: Option<(Positioned, Ends)>,
     merging: Mutex<Merging>,
     merged: Condvar,
     stop: AtomicBool,
@@ -68,6 +73,11 @@ struct Shared {
 struct Merging {
     /// The next part to be read, if there is one: its number, and behind which byte it begins.
     claim: Option<Claim>,
+    /// What is left of a source that is read in turn, while nobody reads it, and who did last.
+    reading: Option<Box<Reading>>,
+    reader: Option<ThreadId>,
+    /// Parts that were read, and wait for a thread to decode them.
+    ready: VecDeque<Taken>,
     /// The next part to be told.
     next: usize,
     /// The number of the last part, when that is known.
@@ -84,6 +94,9 @@ struct Merging {
     /// Memory of parts that were told.
     spares: Vec<(Buffer, Builder)>,
 }
+
+/// A part that is to be decoded: its number, what it holds, and where its digest goes.
+type Taken = (usize, Part, Digest);
 
 enum Failure {
     Io(io::Error),
@@ -234,8 +247,15 @@ impl Shared {
         lines: Option<(Wanted, Layout)>,
         read: Arc<AtomicU64>,
     ) -> Self {
+        let (file, reading) = match Parts::new(blocks, if lines.is_some() { LINE_ENDS } else { EVENT_ENDS }) {
+            Parts::AtOnce(file, ends) => (Some((file, ends)), None),
+            Parts::InTurn(reading) => (None, Some(reading)),
+        };
         let merging = Merging {
             claim: Some(Claim::default()),
+            reading,
+            reader: None,
+            ready: VecDeque::new(),
             next: 0,
             last: usize::MAX,
             waiting: BTreeMap::new(),
@@ -252,7 +272,7 @@ impl Shared {
             part_bytes,
             ahead: 2 * threads + 2,
             measures,
-            parts: Parts::new(blocks, if lines.is_some() { LINE_ENDS } else { EVENT_ENDS }),
+            file,
             lines,
             merging: Mutex::new(merging),
             merged: Condvar::new(),
@@ -288,7 +308,8 @@ impl Shared {
 
     /// Is there a part that nobody has taken?
     fn has_more(&self) -> bool {
-        !self.stop.load(Relaxed) && lock(&self.merging).claim.is_some()
+        let merging = lock(&self.merging);
+        !self.stop.load(Relaxed) && (merging.claim.is_some() || !merging.ready.is_empty())
     }
 
     /// Takes no more parts, and wakes who waits.
@@ -299,17 +320,19 @@ impl Shared {
         self.merged.notify_all();
     }
 
+    /// Reads a part, or decodes one, or both; false if none is left.
     fn work(&self, shapes: &mut Option<Box<Shapes>>) -> bool {
         if self.stop.load(Relaxed) {
             return false;
         }
         let _end = EndOnPanic(self);
         match self.take() {
-            Ok(Some((number, part, digest))) => {
+            Ok(Some(Some((number, part, digest)))) => {
                 let decoded = self.decode(number, part, digest, shapes);
                 self.merge(number, decoded);
                 true
             }
+            Ok(Some(None)) => true,
             Ok(None) => false,
             Err(failure) => {
                 lock(&self.merging).failure = Some(failure);
@@ -319,34 +342,83 @@ impl Shared {
         }
     }
 
-    /// The number of the next part, what it holds, and where its digest goes, when it is time for it.
-    fn take(&self) -> Result<Option<(usize, Part, Digest)>, Failure> {
-        // A source that is read in turn is held from the claim on, so that its parts are read in the order of their numbers.
-        let source = self.parts.enter();
+    /// The next part that is to be decoded, when it is time for it; Some(None) if that was the time to read one for others,
+    /// from a source that is read in turn; None if none is left.
+    fn take(&self) -> Result<Option<Option<Taken>>, Failure> {
         let mut merging = lock(&self.merging);
-        let claim = loop {
-            let Some(claim) = merging.claim else { return Ok(None) };
+        loop {
             if self.stop.load(Relaxed) {
                 return Ok(None);
             }
-            if claim.number < merging.next + self.ahead {
-                break claim;
+            // Who reads goes on with it while it can, for what it reads with is in its cache; so others decode.
+            let is_reader = merging.reader == Some(std::thread::current().id());
+            if (!is_reader || merging.ready.len() >= READY)
+                && let Some(taken) = merging.ready.pop_front()
+            {
+                return Ok(Some(Some(taken)));
             }
-            merging = self.merged.wait(merging).unwrap_or_else(PoisonError::into_inner);
-        };
+            if let Some(claim) = merging.claim
+                && claim.number < merging.next + self.ahead
+            {
+                if let Some((file, ends)) = &self.file {
+                    return self.read_at_once(merging, claim, file, ends);
+                }
+                if let Some(reading) = merging.reading.take() {
+                    return self.read_for_others(merging, claim, reading);
+                }
+            }
+            match merging.ready.pop_front() {
+                Some(taken) => return Ok(Some(Some(taken))),
+                None if merging.claim.is_none() => return Ok(None),
+                None => merging = self.merged.wait(merging).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn read_at_once(
+        &self,
+        mut merging: MutexGuard<'_, Merging>,
+        claim: Claim,
+        file: &Positioned,
+        ends: Ends,
+    ) -> Result<Option<Option<Taken>>, Failure> {
         merging.claim = Some(claim.next(self.part_bytes));
         let (spare, builder) = merging.spares.pop().unwrap_or_default();
         drop(merging);
-        let part = source.part(claim.at, self.part_bytes, spare)?;
-        self.read.fetch_add(part.read, Relaxed);
+        let part = at_once(file, ends, claim.at, self.part_bytes, spare)?;
+        self.note(claim, &part, &mut lock(&self.merging));
+        Ok(Some(Some((claim.number, part, Digest::new(builder, self.measures)))))
+    }
+
+    fn read_for_others(
+        &self,
+        mut merging: MutexGuard<'_, Merging>,
+        claim: Claim,
+        mut reading: Box<Reading>,
+    ) -> Result<Option<Option<Taken>>, Failure> {
+        merging.claim = Some(claim.next(self.part_bytes));
+        merging.reader = Some(std::thread::current().id());
+        let (spare, builder) = merging.spares.pop().unwrap_or_default();
+        drop(merging);
+        let part = reading.part(self.part_bytes, spare)?;
         let mut merging = lock(&self.merging);
+        self.note(claim, &part, &mut merging);
+        merging.reading = Some(reading);
+        merging.ready.push_back((claim.number, part, Digest::new(builder, self.measures)));
+        drop(merging);
+        self.merged.notify_all();
+        Ok(Some(None))
+    }
+
+    /// Notes that a part was read.
+    fn note(&self, claim: Claim, part: &Part, merging: &mut Merging) {
+        self.read.fetch_add(part.read, Relaxed);
         if part.is_last {
             merging.last = merging.last.min(claim.number);
             merging.claim = None;
         } else if let Some(next) = &mut merging.claim {
             next.at = next.at.max(part.end);
         }
-        Ok(Some((claim.number, part, Digest::new(builder, self.measures))))
     }
 
     fn decode(&self, number: usize, part: Part, mut digest: Digest, shapes: &mut Option<Box<Shapes>>) -> Decoded {
@@ -456,11 +528,11 @@ mod tests {
                 Scan::new(Box::new(Blocks::open(&path, None).expect("it is there")), Options::default(), 1, 1 << 10);
             let shared = &scan.shared;
             // Another thread has claimed the part behind before this one saw the end.
-            let (number, part, digest) = shared.take().ok().flatten().expect("a part");
+            let Ok(Some(Some((number, part, digest)))) = shared.take() else { panic!("no part") };
             assert!(part.is_last);
             lock(&shared.merging).claim = Some(Claim { number: 1, at: 1 << 10 });
             std::fs::write(&path, log.repeat(20)).expect("a file can be written");
-            let (behind, other, unused) = shared.take().ok().flatten().expect("another part");
+            let Ok(Some(Some((behind, other, unused)))) = shared.take() else { panic!("no other part") };
             assert!(!other.buffer.is_empty());
             shared.merge(behind, shared.decode(behind, other, unused, &mut None));
             shared.merge(number, shared.decode(number, part, digest, &mut None));

@@ -2,14 +2,13 @@
 //!
 //! A plain file is read by all threads at once. Where a part ends depends on the bytes alone: at the first end of an event
 //! at or behind its target. So the threads need not tell each other, and each reads what it decodes into its own cache.
-//! Anything else is read in turn, and what is behind the end of a part begins the next one.
+//! Anything else is read by one thread at a time, and what is behind the end of a part begins the next one.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard};
 
 use memchr::memmem;
 
-use super::{Failure, lock};
+use super::Failure;
 use crate::error::Broken;
 use crate::source::{Blocks, Buffer, Positioned};
 
@@ -50,14 +49,10 @@ pub(super) struct Part {
 
 /// How a file is read.
 pub(super) enum Parts {
+    /// By all threads at once.
     AtOnce(Positioned, Ends),
-    InTurn(Mutex<Reading>),
-}
-
-/// The right to read a part.
-pub(super) enum Source<'a> {
-    AtOnce(&'a Positioned, Ends),
-    InTurn(MutexGuard<'a, Reading>),
+    /// By one at a time.
+    InTurn(Box<Reading>),
 }
 
 /// What is left of a file that is read in turn.
@@ -74,30 +69,19 @@ impl Parts {
     pub fn new(blocks: Box<Blocks>, ends: Ends) -> Self {
         match blocks.into_positioned() {
             Ok(file) => Self::AtOnce(file, ends),
-            Err(blocks) => Self::InTurn(Mutex::new(Reading { blocks, ends, rest: Buffer::default(), packed: 0 })),
-        }
-    }
-
-    /// Waits for its turn, where there are turns.
-    pub fn enter(&self) -> Source<'_> {
-        match self {
-            Self::AtOnce(file, ends) => Source::AtOnce(file, ends),
-            Self::InTurn(reading) => Source::InTurn(lock(reading)),
+            Err(blocks) => Self::InTurn(Box::new(Reading { blocks, ends, rest: Buffer::default(), packed: 0 })),
         }
     }
 }
 
-impl Source<'_> {
-    /// The part that begins at or behind `at`, and has about so many bytes. `spare` is memory to use.
-    pub fn part(self, at: u64, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
-        match self {
-            Self::AtOnce(file, ends) => at_once(file, ends, at, part_bytes, spare),
-            Self::InTurn(mut reading) => reading.part(part_bytes, spare),
-        }
-    }
-}
-
-fn at_once(file: &Positioned, ends: Ends, at: u64, part_bytes: usize, mut buffer: Buffer) -> Result<Part, Failure> {
+/// The part that begins at or behind `at`, and has about so many bytes. `spare` is memory to use.
+pub(super) fn at_once(
+    file: &Positioned,
+    ends: Ends,
+    at: u64,
+    part_bytes: usize,
+    mut buffer: Buffer,
+) -> Result<Part, Failure> {
     // What stands before decides whether an event begins here.
     let first = at.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
     let from = (at - first) as usize;
@@ -153,7 +137,8 @@ pub(super) const LINE_ENDS: Ends = &[b"\n"];
 pub(super) type Ends = &'static [&'static [u8]];
 
 impl Reading {
-    fn part(&mut self, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
+    /// The next part, of about so many bytes. `spare` is memory to use.
+    pub fn part(&mut self, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
         let mut buffer = std::mem::replace(&mut self.rest, spare);
         let room = part_bytes.max(1 << 12);
         let (mut broken, mut ended) = (None, false);
@@ -227,10 +212,11 @@ mod tests {
             }
             std::fs::write(&path, &source).expect("a file can be written");
             for part_bytes in [1, 7, 64, 200, 5000] {
-                let parts = Parts::new(Box::new(Blocks::open(&path, None).expect("it is there")), EVENT_ENDS);
+                let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
+                let Parts::AtOnce(file, ends_of) = Parts::new(blocks, EVENT_ENDS) else { panic!("it is a file") };
                 let (mut claim, mut found, mut ends) = (Claim::default(), Vec::new(), Vec::new());
                 loop {
-                    let Ok(part) = parts.enter().part(claim.at, part_bytes, Buffer::default()) else {
+                    let Ok(part) = at_once(&file, ends_of, claim.at, part_bytes, Buffer::default()) else {
                         panic!("not read")
                     };
                     found.extend_from_slice(&part.buffer);
