@@ -211,6 +211,8 @@ pub trait Sink {
     fn content_at(&mut self, _: f64) {}
     /// The exchange has ended, and all of its streams.
     fn end_exchange(&mut self) {}
+    /// What follows stands in another file, where places are counted anew.
+    fn next_source(&mut self) {}
     /// `[DONE]`.
     fn done(&mut self, place: Place);
     /// An error that the server sent; the decoder has counted it.

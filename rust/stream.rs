@@ -196,6 +196,8 @@ pub struct Tracker {
     others: HashMap<u64, Box<exchange::Aside>>,
     /// The source is made of exchanges.
     has_exchanges: bool,
+    /// Which file it is, of several one behind the other.
+    source: u32,
 }
 
 impl Tracker {
@@ -210,6 +212,7 @@ impl Tracker {
             row.malformed = true;
             self.rows.push(row);
         }
+        self.leave_all();
         // A part begins after the stream it belongs to, so from the back each finds its stream still there.
         let mut rows: Vec<Option<Row>> = self.rows.into_iter().map(Some).collect();
         for number in (0..rows.len()).rev() {
@@ -223,7 +226,7 @@ impl Tracker {
         let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
         if self.has_exchanges {
             // Those of exchanges that were read in pieces have begun in another order than they stand.
-            rows.sort_by_key(|row| row.offset);
+            rows.sort_by_key(|row| (row.source, row.offset));
         }
         Streams { rows, models: self.models, finish_reasons: self.finish_reasons, damages: self.damages }
     }
@@ -231,7 +234,8 @@ impl Tracker {
     /// How many streams have begun and not ended: no `[DONE]` yet, and choices that have not finished.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.open_rows.iter().filter(|&&row| !self.rows[row].has_finished()).count()
+        let others = self.others.values().flat_map(|aside| &aside.open_rows);
+        self.open_rows.iter().chain(others).filter(|&&row| !self.rows[row].has_finished()).count()
     }
 
     /// Takes a chunk that matched a shape.
@@ -245,7 +249,7 @@ impl Tracker {
             self.close_silent_rows();
         }
         let row = self.rows.len();
-        self.rows.push(Row { number: self.begun, ..Row::new(offset, self.seq) });
+        self.rows.push(Row { number: self.begun, source: self.source, ..Row::new(offset, self.seq) });
         if self.has_exchanges {
             self.here.rows.push(row);
         }
@@ -607,6 +611,10 @@ impl Sink for Tracker {
 
     fn end_exchange(&mut self) {
         self.leave();
+    }
+
+    fn next_source(&mut self) {
+        self.source += 1;
     }
 
     fn outer_damage(&mut self, damage: &Damage) {

@@ -234,7 +234,7 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         id_field: str | None = None,
         time_field: str | None = None,
     ) -> Decoder:
-        log = _format_to_feed(format, field, id_field, time_field)
+        log = format_to_feed(format, field, id_field, time_field)
         module = _engine.load(engine)
         decoder: Decoder = module.Decoder(
             on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, source=source, **log
@@ -259,12 +259,19 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         raise NotImplementedError
 
 
-def _format_to_feed(format: str, field: str | None, id_field: str | None, time_field: str | None) -> dict[str, str]:
-    """The format of what is fed: those that are converted are read from paths only."""
+def format_to_feed(
+    format: str, field: str | None, id_field: str | None, time_field: str | None, *, instead: str = "decode"
+) -> dict[str, str]:
+    """The format of what is fed: those that are converted are read from paths only, by the function that is named."""
     log = check_format(format, field, id_field, time_field)
     if format in ("har", "vcr"):
-        raise ValueError(f"a file of format {format!r} is read whole: use chunkwire.decode()")
-    return {"format": format} | log if format != "sse" else {}
+        raise ValueError(whole_only(format, instead))
+    return {"format": format} | log
+
+
+def whole_only(format: str, instead: str) -> str:
+    """What is to be said of a format of which nothing can be read before the file is whole."""
+    return f"a file of format {format!r} is read whole: use chunkwire.{instead}()"
 
 
 def adecode(
@@ -286,7 +293,7 @@ def adecode(
     a coroutine (`asyncio.StreamReader`). Whatever `decode` takes will also do, but reading it blocks the loop. The
     format is server-sent events, unless another one is named.
     """
-    log = _format_to_feed(format, field, id_field, time_field)
+    log = format_to_feed(format, field, id_field, time_field)
     blocks = _blocks(source)
     name = None
     if blocks is None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from enum import Enum
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from chunkwire._decode import MAX_EVENT_BYTES, Decoder
+from chunkwire import _engine
+from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._seams import Mark, Seam
+from chunkwire._sources import check_format
 from chunkwire._stats import Stats
-from chunkwire._tail import Piece, Tail
+from chunkwire._tail import Tail
 from chunkwire._usage_reader import UsageReader
 
 if TYPE_CHECKING:
-    from chunkwire._decode import Engine, OnError
+    from chunkwire._decode import Engine, Format, OnError
     from chunkwire._model import Chunk
     from chunkwire._table import UsageTable
 
@@ -27,14 +28,13 @@ __all__ = ["Followed", "follow", "follow_usage"]
 #: How long to wait for more, in seconds: first, and at most; each wait is twice as long as the one before.
 _FIRST_WAIT, _LAST_WAIT = 0.005, 0.1
 
-_BOM = b"\xef\xbb\xbf"
-_BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r")
-#: What begins a line that says something: data of JSON or `[DONE]`, or another field; and what may yet become one. (A
-#: colon would begin a comment, but inside of JSON it is no wonder.)
-_FIELD = re.compile(rb"data: ?[{\[]|event:|id:|retry:")
-_FIELDS = (b"data: {", b"data: [", b"data:{", b"data:[", b"event:", b"id:", b"retry:", _BOM)
-#: So much of an open event is kept: enough to see whether its data has begun.
-_KEPT_BYTES = 256
+#: What a source may be that is whole only when its end is written, and how much of a head tells it.
+_NAMES = {"har": "a HAR file", "vcr": "a cassette"}
+_HEAD_BYTES = 1 << 16
+_INSTEAD = (
+    "{} is whole only when its end is written; read it then, with chunkwire.decode() or chunkwire.usage(). "
+    "What can be followed is server-sent events and JSON lines"
+)
 
 
 def follow(
@@ -45,45 +45,58 @@ def follow(
     stop: Callable[[], object] | None = None,
     on_error: OnError = "skip",
     strict: bool = False,
+    format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
 ) -> Followed:
-    """The chunks of a log that is being written, as they come.
+    """The chunks of a log that is being written, as they come: of server-sent events, or of JSON lines.
 
-    Iterating waits for more; ``async for`` waits as well, and lets others work. The last event is given once it is
-    whole. The log may be rotated (renamed or removed, and begun anew under its name) and truncated.
+    Iterating waits for more; ``async for`` waits as well, and lets others work. The last event or line is given once it
+    is whole. The log may be rotated (renamed or removed, and begun anew under its name) and truncated: the next file is
+    read in the same format unless its lines are of another kind, and requests of "reads" go on in it.
 
     Parameters
     ----------
     path : str or PathLike
-        A file that is there, and not compressed.
+        A file that is there, and that can grow: not packed, no archive, no HAR file or cassette, no array over lines.
     start : "begin" or "end"
-        Give what is there already, or only what is written from now on.
+        Give what is there already, or only what is written from now on: from the next event or line on.
     idle : float, optional
-        End when nothing was written for so many seconds. An event that no blank line ended is then decoded if it is
-        whole, and counted as ``truncated`` if not.
+        End when nothing was written for so many seconds. An event that no blank line ended, and a line that has no end,
+        is then decoded if it is whole, and counted as ``truncated`` if not.
     stop : callable, optional
         End as soon as this returns true (it is asked about ten times a second), e.g. ``threading.Event().is_set``.
+    format, field, id_field, time_field
+        As for `decode`. With "auto" the format is decided as soon as no more lines can change what `decode` would say
+        of them, after the first 64 KiB at the latest; until then nothing is given. Who names it waits for nothing.
     on_error, strict, engine, max_event_bytes
         As for `decode`.
 
     Returns
     -------
     Followed
-        Its ``.stats`` tells what was counted so far. The ``offset`` of a chunk is that in its file (with
-        ``start="end"``, from the place where it began); where an event stands in two files, both count as one.
+        Its ``.stats`` tells what was counted so far, its ``.format`` how the log is read. The ``offset`` of a chunk is
+        that in its file (with ``start="end"``, from the place where it began); where an event or a line stands in two
+        files, both count as one.
 
     Raises
     ------
     OSError
         If the file is not there, or cannot be read.
+    ValueError
+        If it is of a format that cannot grow; from the iterator, too, if that is seen only later.
     """
     name = os.fsdecode(path)
-
-    def decoder() -> Any:
-        return Decoder(on_error=on_error, strict=strict, engine=engine, max_event_bytes=max_event_bytes, source=name)
-
-    return Followed(_Growing(name, start, idle, stop), decoder)
+    log = _log(format, field, id_field, time_field)
+    module = _engine.load(engine)
+    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
+    decoder = module.Decoder(on_error=on_error, source=name, **limits, **log)
+    growing = _Growing(name, start, idle, stop, log, module)
+    decoder.look(growing.seen)
+    return Followed(growing, decoder)
 
 
 def follow_usage(
@@ -94,8 +107,13 @@ def follow_usage(
     idle: float | None = None,
     stop: Callable[[], object] | None = None,
     strict: bool = False,
+    format: Format = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
     engine: Engine = "auto",
     max_event_bytes: int = MAX_EVENT_BYTES,
+    keep: str | Sequence[str] = (),
 ) -> Iterator[UsageTable]:
     """The usage of a log that is being written: a table of all streams so far, whenever there is more.
 
@@ -103,8 +121,11 @@ def follow_usage(
     ----------
     every : float
         At most one table in so many seconds; the last one, of everything, comes when following ends.
-    path, start, idle, stop, strict, engine, max_event_bytes
-        As for `follow`.
+    path, start, idle, stop, strict, format, field, id_field, time_field, engine, max_event_bytes
+        As for `follow`; but tables do not wait for the format: while it is not certain, they are of what it would be if
+        nothing followed.
+    keep : str or sequence of str
+        As for `usage`.
 
     Yields
     ------
@@ -114,10 +135,20 @@ def follow_usage(
     if not every >= 0:
         raise ValueError(f"every must be a number of seconds from 0, not {every!r}")
     name = os.fsdecode(path)
-    growing = _Growing(name, start, idle, stop)  # which says at once what is wrong
-    return _tables(
-        growing, UsageReader(strict=strict, engine=engine, max_event_bytes=max_event_bytes, source=name), every
-    )
+    log = _log(format, field, id_field, time_field)
+    options: dict[str, Any] = {"strict": strict, "max_event_bytes": max_event_bytes, "keep": keep, **log}
+    reader = UsageReader(engine=engine, source=name, **options)
+    growing = _Growing(name, start, idle, stop, log, _engine.load(engine))  # which says at once what is wrong
+    reader._look(growing.seen)
+    return _tables(growing, reader, every)
+
+
+def _log(format: str, field: str | None, id_field: str | None, time_field: str | None) -> dict[str, str]:
+    """The format of a log that grows, checked, as the engines take it."""
+    log = check_format(format, field, id_field, time_field)
+    if format in _NAMES:
+        raise ValueError(f"format {format!r} cannot be followed: {_INSTEAD.format(_NAMES[format])}")
+    return {"format": format} | log
 
 
 def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[UsageTable]:
@@ -125,7 +156,7 @@ def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[Us
     with growing:
         while True:
             more = growing.next()
-            if more is _Mark.END:
+            if more is Mark.END:
                 break
             if isinstance(more, float):
                 left = told + every - time.monotonic()
@@ -133,8 +164,8 @@ def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[Us
                     yield reader.usage()
                     told, has_news = time.monotonic(), False
                 time.sleep(min(more, max(left, 0)) if has_news else more)
-            elif more is _Mark.NEW:
-                reader.end()
+            elif more is Mark.NEW:
+                reader.end(goes_on=True)
             else:
                 reader.feed(more)
                 has_news = True
@@ -148,65 +179,74 @@ def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[Us
 class Followed:
     """The chunks of a log that grows: an iterator, and an asynchronous one."""
 
-    def __init__(self, growing: _Growing, decoder: Callable[[], Any]) -> None:
+    def __init__(self, growing: _Growing, decoder: Any) -> None:
         self._growing = growing
-        self._new = decoder
-        self._decoder = decoder()
-        self._before = Stats()
+        self._decoder = decoder
         self._chunks: Iterator[Chunk] = iter(())
-        self._is_at_seam = False
         self._is_over = False
 
     @property
     def stats(self) -> Stats:
         """What was counted so far, in all files."""
-        stats: Stats = self._before + self._decoder.stats
+        stats: Stats = self._decoder.stats
         return stats
+
+    @property
+    def format(self) -> str | None:
+        """How the log is read, by the names of `decode`; None while that is not certain."""
+        told = self._growing.log["format"]
+        layout = self._decoder.layout
+        return "sse" if told == "sse" else None if layout is None else layout[0]
 
     def __iter__(self) -> Followed:
         return self
 
     def __next__(self) -> Chunk:
         while True:
-            for chunk in self._chunks:
-                return chunk
-            wait = self._more()
-            if wait is None:
+            found = self._next()
+            if found is None:
                 raise StopIteration
-            if wait:
-                time.sleep(wait)
+            if not isinstance(found, float):
+                return found
+            if found:
+                time.sleep(found)
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self
 
     async def __anext__(self) -> Chunk:
         while True:
+            found = self._next()
+            if found is None:
+                raise StopAsyncIteration
+            if not isinstance(found, float):
+                return found
+            if found:
+                await asyncio.sleep(found)
+
+    def _next(self) -> Chunk | float | None:
+        """A chunk; how long to wait if there is none; None at the end."""
+        try:
             for chunk in self._chunks:
                 return chunk
-            wait = self._more()
-            if wait is None:
-                raise StopAsyncIteration
-            if wait:
-                await asyncio.sleep(wait)
+            return self._more()
+        except self._growing.module.NeedsConversion as error:
+            self.close()
+            raise self._growing.refusal(_NAMES[error.format]) from None
 
     def _more(self) -> float | None:
         """Decodes what there is; says how long to wait if there is nothing, and None at the end."""
         if self._is_over:
             self.close()
             return None
-        if self._is_at_seam:
-            self._is_at_seam = False
-            self._before += self._decoder.stats
-            self._decoder = self._new()
         more = self._growing.next()
         if isinstance(more, float):
             return more
-        if more is _Mark.END:
+        if more is Mark.END:
             self._is_over = True
             self._chunks = self._decoder.finish()
-        elif more is _Mark.NEW:
-            self._is_at_seam = True
-            self._chunks = self._decoder.finish()
+        elif more is Mark.NEW:
+            self._chunks = self._decoder.turn()
         else:
             self._chunks = self._decoder.feed(more)
         return 0.0
@@ -230,18 +270,18 @@ class Followed:
         self.close()
 
 
-class _Mark(Enum):
-    """What is no bytes."""
-
-    END = 0
-    #: What follows is another source.
-    NEW = 1
-
-
 class _Growing:
     """What to do next about a log that grows."""
 
-    def __init__(self, path: str, start: str, idle: float | None, stop: Callable[[], object] | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        start: str,
+        idle: float | None,
+        stop: Callable[[], object] | None,
+        log: dict[str, str],
+        module: Any,
+    ) -> None:
         if start not in ("begin", "end"):
             raise ValueError(f'start must be "begin" or "end", not {start!r}')
         if idle is not None and not idle >= 0:
@@ -252,13 +292,45 @@ class _Growing:
         self._idle, self._stop = idle, stop
         self._wait = _FIRST_WAIT
         self._last = time.monotonic()
-        self._seam = _Seam(self._tail.before)
-        self._ready: deque[bytes | _Mark] = deque()
+        self._ready: deque[bytes | Mark] = deque()
+        self._path = path
+        self.log, self.module = log, module
+        self._array = _FirstLine()
+        try:
+            head = self._tail.head(_HEAD_BYTES)
+            self._check(head)
+        except BaseException:
+            self.close()
+            raise
+        before = self._tail.before
+        self._seam = Seam(before, head, log["format"])
+        #: What the log begins with, where it is not read from there; of lines whole ones.
+        self.seen = b""
+        if before:
+            is_cut = len(head) < _HEAD_BYTES and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+            self.seen = head[: head.rfind(b"\n") + 1] if is_cut else head
 
-    def next(self) -> bytes | float | _Mark:
+    def _check(self, head: bytes) -> None:
+        """ValueError if what begins like this cannot grow."""
+        if self.log["format"] not in ("sse", "exchanges", "reads"):
+            format, *_ = self.module.recognise(head, **self.log)
+            if format in _NAMES:
+                raise self.refusal(_NAMES[format])
+            self._look(head)
+            self._array = _FirstLine()
+
+    def _look(self, data: bytes) -> None:
+        if self.log["format"] not in ("sse", "exchanges", "reads") and self._array.is_of_more(data):
+            raise self.refusal("one array over many lines")
+
+    def refusal(self, what: str) -> ValueError:
+        """What is said of a source that cannot grow."""
+        return ValueError(f"{self._path} cannot be followed: {_INSTEAD.format(what)}")
+
+    def next(self) -> bytes | float | Mark:
         """Bytes; how long to wait; or a mark."""
         if self._ready:
-            return self._ready.popleft()
+            return self._checked(self._ready.popleft())
         piece = self._tail.read()
         if piece is not None:
             self._wait, self._last = _FIRST_WAIT, time.monotonic()
@@ -266,10 +338,21 @@ class _Growing:
             return self.next() if self._ready else 0.0
         now = time.monotonic()
         if (self._stop is not None and self._stop()) or (self._idle is not None and now - self._last >= self._idle):
-            self._ready.extend([*self._seam.flush(), _Mark.END])
-            return self._ready.popleft()
+            self._ready.extend([*self._seam.flush(), Mark.END])
+            return self.next()
         wait, self._wait = self._wait, min(2 * self._wait, _LAST_WAIT)
         return wait
+
+    def _checked(self, more: bytes | Mark) -> bytes | Mark:
+        if more is Mark.NEW:
+            self._array = _FirstLine()
+        elif isinstance(more, bytes):
+            try:
+                self._look(more)
+            except ValueError:
+                self.close()
+                raise
+        return more
 
     def close(self) -> None:
         self._tail.close()
@@ -281,82 +364,24 @@ class _Growing:
         self.close()
 
 
-class _Seam:
-    """Says where a new source begins: with a new file, if no event is open, or if the file does not go on with it."""
+class _FirstLine:
+    """The first line of a source, as far as it may be the beginning of an array over many lines."""
 
-    def __init__(self, before: bytes) -> None:
-        # What stands before the place from which on the file is read; if an event is open there, the rest of it is
-        # nothing.
-        self._is_skipping = bool(before) and not before.endswith(_BLANK_LINES)
-        self._last = before[-3:]
-        if self._is_skipping and (end := _behind_last_blank_line(self._last)) is not None:
-            self._last = self._last[end:]
-        self._open = b""  # the beginning of the open event
-        self._head = b""  # that of a file, while it may be either
-        self._is_new = False
+    def __init__(self) -> None:
+        self._text: bytearray | None = bytearray()
 
-    def take(self, piece: Piece) -> Iterator[bytes | _Mark]:
-        """The piece, and the marks in it."""
-        if piece.is_first:
-            yield from self.flush()
-            self._is_new, self._is_skipping = bool(self._last), False
-        data = self._head + piece.data
-        self._head = b""
-        if self._is_new:
-            is_other = self._is_other(data)
-            if is_other is None:
-                self._head = data
-                return
-            self._is_new = False
-            if is_other:
-                yield _Mark.NEW
-                self._last = self._open = b""
-        elif self._is_skipping:
-            end = _behind_blank_line(self._last + data)
-            if end is None:
-                self._last = (self._last + data)[-3:]
-                return
-            data, self._last, self._is_skipping = (self._last + data)[end:], b"", False
-        self._note(data)
-        if data:
-            yield data
-
-    def flush(self) -> Iterator[bytes]:
-        """What was held back."""
-        if self._head:
-            data, self._head = self._head, b""
-            self._note(data)
-            yield data
-
-    def _is_other(self, data: bytes) -> bool | None:
-        """Is what a new file begins with no more of the open event? None if it is too little to say."""
-        if not self._open or data.startswith(_BOM):
-            return True
-        if any(field.startswith(data) and field != data for field in _FIELDS):
-            return None
-        if not _FIELD.match(data):
+    def is_of_more(self, data: bytes) -> bool:
+        """Takes a piece; says whether the line is such a beginning, once it has ended."""
+        if self._text is None:
             return False
-        # Behind a whole line the event may go on with another field, but its data comes last.
-        is_behind_line = self._last.endswith((b"\n", b"\r"))
-        return not is_behind_line or re.search(rb"^data:", self._open, re.MULTILINE) is not None
+        self._text += data[:_HEAD_BYTES]
+        line = self._text.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+        is_array = line.startswith(b"[")
+        if not is_array or b"\n" in line or len(line) >= _HEAD_BYTES:
+            if line:
+                self._text = None
+            if is_array and b"\n" in line:
+                from chunkwire._logs._elements import is_open_array
 
-    def _note(self, data: bytes) -> None:
-        """Keeps what tells of the open event."""
-        whole = self._last + data
-        end = _behind_last_blank_line(whole)
-        if end is None:
-            self._open += data[: _KEPT_BYTES - len(self._open)]
-        else:
-            self._open = whole[end : end + _KEPT_BYTES]
-        self._last = whole[-3:]
-
-
-def _behind_blank_line(data: bytes) -> int | None:
-    """Where the first blank line ends."""
-    ends = [at + len(end) for end in _BLANK_LINES if (at := data.find(end)) >= 0]
-    return min(ends, default=None)
-
-
-def _behind_last_blank_line(data: bytes) -> int | None:
-    ends = [at + len(end) for end in _BLANK_LINES if (at := data.rfind(end)) >= 0]
-    return max(ends, default=None)
+                return is_open_array(bytes(line.partition(b"\n")[0]))
+        return False

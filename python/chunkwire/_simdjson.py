@@ -17,15 +17,16 @@ from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
 from chunkwire._clients import ClientEvents
 from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
-from chunkwire._logs._auto import NeedsConversion, reader_of
-from chunkwire._logs._recognise import recognise
+from chunkwire._logs._auto import NeedsConversion, log_of, reader_of
+from chunkwire._logs._recognise import Recognised, recognise
+from chunkwire._logs._rows import Rows
 from chunkwire._logs._sinks import ExchangeMessages, ExchangeNumbers, ExchangeRows
 from chunkwire._messages import Completions
 from chunkwire._session import Models, Relay, Session
 from chunkwire._sse import Frame
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
-from chunkwire._verdicts import CHUNK, DAMAGE, MAX_EVENT_BYTES, PIECE_BYTES, ChunkReader, EventReader
+from chunkwire._verdicts import CHUNK, DAMAGE, MAX_EVENT_BYTES, PIECE_BYTES, EventReader
 from chunkwire._views import (
     Choice,
     Chunk,
@@ -257,7 +258,7 @@ class Decoder:
     ) -> None:
         self._queue = queue = _queue_for(on_error, source)
         log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-        self._events = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), **log)
+        self._events = log_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), **log)
         self._finished = False
         self._lock = _InUse()
 
@@ -277,6 +278,22 @@ class Decoder:
             with self._lock:
                 self._events.finish()
         return _Drain(self._queue)
+
+    def turn(self) -> Iterator[Any]:
+        """Tells that the log goes on in another file, whose places are counted anew; iterate the result for the chunks
+        that are left of this one."""
+        with self._lock:
+            self._events.turn()
+        return _Drain(self._queue)
+
+    def look(self, head: bytes) -> None:
+        """Takes what the log begins with, where that is not to be decoded: it is recognised by it."""
+        self._events.look(head)
+
+    @property
+    def layout(self) -> Recognised | None:
+        """How the log is read, as `recognise` says it; None before that is known."""
+        return self._events.found
 
     @property
     def stats(self) -> Stats:
@@ -435,38 +452,64 @@ class UsageReader:
     """Reads usage of what its caller feeds: the columns of all streams so far, whenever asked for."""
 
     def __init__(
-        self, *, strict: bool = False, max_event_bytes: int = MAX_EVENT_BYTES, name: str | None = None
+        self,
+        *,
+        strict: bool = False,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        name: str | None = None,
+        format: str = "auto",
+        field: str | None = None,
+        id_field: str | None = None,
+        time_field: str | None = None,
+        keep: tuple[str, ...] = (),
     ) -> None:
-        self._tracker = Tracker()
-        self._options = strict, max_event_bytes, name
-        self._reader = ChunkReader(self._tracker, *self._options)
-        self._before = Stats()
+        self._rows = rows = Rows(len(keep))
+        self._name = name
+        log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
+        sinks, arguments = (rows.plain, rows.of_exchanges), (strict, max_event_bytes, name)
+        self._log = log_of(*sinks, arguments, keep=tuple(keep), turned=rows.turned, **log)
         self._lock = _InUse()
 
     def feed(self, data: Any) -> None:
         """Takes bytes."""
         block = as_bytes(data)
         with self._lock:
-            self._reader.feed(block)
+            self._log.feed(block)
 
-    def end(self) -> None:
-        """The source ends; what is fed behind it is another one, whose offsets begin anew."""
+    def look(self, head: bytes) -> None:
+        """Takes what the log begins with, where that is not to be decoded: it is recognised by it."""
+        self._log.look(head)
+
+    def end(self, *, goes_on: bool = False) -> None:
+        """The source ends; what is fed behind it is another one, whose offsets begin anew. ``goes_on``: so do its
+        format, and exchanges that were read in pieces."""
         with self._lock:
-            self._reader.finish()
-            self._before += self._reader.stats()
-            self._reader = ChunkReader(self._tracker, *self._options)
+            if goes_on:
+                self._log.turn()
+            else:
+                self._log.finish()
+                self._log.restart()
+
+    @property
+    def layout(self) -> Recognised | None:
+        """How the log is read, as `recognise` says it; None before that is known."""
+        return self._log.found
 
     def columns(self) -> tuple[dict[str, Any], Stats]:
         """The columns and counts of what was read so far, as if it were all."""
         with self._lock:
-            tracker = self._tracker.copy()
-            stats = self._before + self._reader.stats()
-        columns, wrong = tracker.finish()
+            rows = self._rows.copy()
+            stats = self._log.peek(rows.plain, rows.of_exchanges, rows.turned) or self._log.stats()
+        columns, wrong = rows.finish()
         stats.damaged += len(wrong)
         kept = wrong[: KEPT_DAMAGES - len(stats.damages)]
-        stats.damages += [Damage("wrong_type", reason, *place, None, self._options[2]) for reason, place in kept]
+        stats.damages += [Damage("wrong_type", reason, *place, None, self._name) for reason, place in kept]
         return columns, stats
 
     def unfinished(self) -> int:
         """How many streams have not ended yet."""
-        return self._tracker.unfinished()
+        rows = self._rows
+        if self._log.is_waiting:
+            rows = rows.copy()
+            self._log.peek(rows.plain, rows.of_exchanges, rows.turned)
+        return rows.unfinished()

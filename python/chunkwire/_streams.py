@@ -88,6 +88,7 @@ class Row:
         "parent",
         "parts",
         "seen",
+        "source",
         "text_bytes",
         "times",
         "truncated",
@@ -104,6 +105,7 @@ class Row:
         self.created = 0  # its first creation time that is not zero
         self.chunks = 0
         self.offset = offset
+        self.source = 0  # in which one of several files one behind the other it began
         self.finish_reason: str | None = None  # the last one of the choice with the smallest index
         self.finish_index = _LAST_INDEX + 1
         self.usage: dict[str, Any] | None = None  # the last usage object
@@ -193,6 +195,7 @@ class Tracker:
         self._last: Row | None = None  # the row of the last chunk
         self._begun = 0  # how many streams have begun
         self._seq = 0  # running number of chunks, errors, losses and [DONE]s
+        self.source = 0  #: which file it is, of several one behind the other
         self._first_loss: int | None = None
 
     def chunk(self, sent: dict[str, Any], _: bytes, offset: int, line: int, event: int) -> Row:
@@ -217,6 +220,7 @@ class Tracker:
         """Takes a finished completion, and gives its row: a stream of its own, which is over at once."""
         self._seq += 1
         row = Row(offset, self._seq, self._begun)
+        row.source = self.source
         self._begun += 1
         if self.news is not None:
             self._rows.clear()
@@ -315,7 +319,7 @@ class Tracker:
             row.parent = rows[row.parent] if row.parent else None
         other._rows = list(rows.values())
         other.wrong = self.wrong.copy()
-        other._first_loss = self._first_loss
+        other._first_loss, other._begun, other.source = self._first_loss, self._begun, self.source
         return other
 
     def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
@@ -386,6 +390,7 @@ class Tracker:
             for silent in sorted(self._open_rows, key=lambda row: row.last_seq)[: _MAX_OPEN // 2]:
                 self._close(silent)
         row = Row(offset, self._seq, self._begun)
+        row.source = self.source
         self._begun += 1
         if self.news is not None:
             self._rows.clear()

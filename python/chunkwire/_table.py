@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     _Bools: TypeAlias = npt.NDArray[np.bool_]
     _Texts: TypeAlias = npt.NDArray[np.object_]
 
-__all__ = ["COLUMNS", "TOKENS", "UsageTable", "usage"]
+__all__ = ["COLUMNS", "TOKENS", "UsageTable", "check_keep", "usage"]
 
 Sources: TypeAlias = "OneSource | Iterable[str | PathLike[str] | BinaryIO | Buffer]"
 
@@ -94,12 +94,10 @@ def usage(
         Its rows are in the order of the sources, and in each source in the order in which the streams begin.
     """
     options: dict[str, Any] = {"strict": strict, "max_event_bytes": max_event_bytes}
-    kept = paths_of(keep, (*COLUMNS, *MEASURES, *ESTIMATES, *COMPUTED))
+    kept = check_keep(keep, format)
     if estimate:
         options["measure"] = True
     if kept:
-        if format in ("sse", "chunks"):
-            raise ValueError(f"keep= names members of lines that hold an exchange, which format {format!r} has not")
         options["keep"] = list(kept.values())
     found = _reading.read_all(
         sources,
@@ -112,6 +110,14 @@ def usage(
         on_error=on_error,
     )
     return UsageTable(Parts(found.parts, estimated=estimate, kept=kept), found)
+
+
+def check_keep(keep: str | Sequence[str], format: str) -> dict[str, str]:
+    """The columns that are to be kept, by label; ValueError or TypeError if that cannot be."""
+    kept = paths_of(keep, (*COLUMNS, *MEASURES, *ESTIMATES, *COMPUTED))
+    if kept and format in ("sse", "chunks"):
+        raise ValueError(f"keep= names members of lines that hold an exchange, which format {format!r} has not")
+    return kept
 
 
 class UsageTable(Table):

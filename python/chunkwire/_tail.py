@@ -17,6 +17,8 @@ import stat
 from collections import deque
 from dataclasses import dataclass
 
+from chunkwire._packing import packing_of
+
 __all__ = ["Piece", "Tail"]
 
 _BLOCK_BYTES = 1 << 18
@@ -26,7 +28,8 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOE
 _MEMORY = 256
 #: What rotation puts behind a name: a number, a date, a time. (Not ".gz": what is packed is no longer written to.)
 _ROTATED = re.compile(r"[-_.]?\d[-_.:T\d]*")
-_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+#: Where the head of a tar says that it is one.
+_TAR = slice(257, 262)
 
 
 @dataclass(slots=True)
@@ -110,6 +113,16 @@ class _File:
         return all(self.bytes_at(at, min(_MEMORY, end)) == copy.bytes_at(at, _MEMORY) for at in places)
 
 
+def _packed(path: str, head: bytes) -> str:
+    """What a file is that holds others, or one that is packed; nothing if it is none."""
+    packing = packing_of(head) or ("brotli" if path.lower().endswith(".br") else "")
+    if packing:
+        return f"compressed ({packing})"
+    if head[_TAR] == b"ustar" or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "an archive"
+    return ""
+
+
 class Tail:
     """What is written to a file.
 
@@ -122,14 +135,18 @@ class Tail:
         self._waiting: deque[_File] = deque()  # what is to be read behind the file
         self._file = _File(path)
         try:
-            if self._file.bytes_at(0, 4).startswith(_PACKED):
-                raise ValueError(f"{path} is compressed: only a file that is written plainly can be followed")
+            if what := _packed(path, self.head(512)):
+                raise ValueError(f"{path} is {what}: only a file that is written plainly can be followed")
             #: What stands before the place where it begins, as far as it matters.
             self.before = self._file.skip() if at_end else b""
             self._known = self._heads()
         except BaseException:
             self.close()
             raise
+
+    def head(self, most: int) -> bytes:
+        """What the file begins with: so much at most, and none of what is yet to be written."""
+        return self._file.bytes_at(0, most)
 
     def close(self) -> None:
         """Lets go of all files."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._decode import MAX_EVENT_BYTES, format_to_feed, whole_only
 from chunkwire._reading import Read
 from chunkwire._rows import Parts
-from chunkwire._table import UsageTable
+from chunkwire._table import UsageTable, check_keep
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from chunkwire._decode import Engine
+    from chunkwire._decode import Engine, Format
 
 __all__ = ["UsageReader"]
 
@@ -25,45 +26,69 @@ class UsageReader:
         for data in socket: reader.feed(data)
         reader.usage().summary()             # at any time
 
-    Damage is counted in the table's ``stats``. A stream takes about 150 bytes of memory.
+    Damage is counted in the table's ``stats``. A stream takes about 150 bytes of memory. The format is that of all
+    formats which come piece by piece; until it is certain (after the first lines, at most 64 KiB), tables are of what
+    it would be if nothing followed.
 
     Parameters
     ----------
     source : str, optional
         What the table calls the source.
-    strict, engine, max_event_bytes
-        As for `decode`.
+    keep
+        As for `usage`.
+    strict, format, field, id_field, time_field, engine, max_event_bytes
+        As for `decode`. ValueError for formats "har" and "vcr", of which only a whole file can be read.
     """
 
     def __init__(
         self,
         *,
         strict: bool = False,
+        format: Format = "auto",
+        field: str | None = None,
+        id_field: str | None = None,
+        time_field: str | None = None,
         engine: Engine = "auto",
         max_event_bytes: int = MAX_EVENT_BYTES,
+        keep: str | Sequence[str] = (),
         source: str | None = None,
     ) -> None:
+        log = format_to_feed(format, field, id_field, time_field, instead="usage")
+        self._kept = check_keep(keep, format)
         self._label = source or "<stream>"
-        self._reader = _engine.load(engine).UsageReader(strict=strict, max_event_bytes=max_event_bytes, name=source)
+        self._module = module = _engine.load(engine)
+        options = {"strict": strict, "max_event_bytes": max_event_bytes, "keep": list(self._kept.values())}
+        self._reader = module.UsageReader(**options, **log, name=source)
 
     def feed(self, data: Buffer) -> None:
-        """Takes bytes."""
-        self._reader.feed(data)
+        """Takes bytes. ValueError if they begin a HAR file or a cassette."""
+        try:
+            self._reader.feed(data)
+        except self._module.NeedsConversion as error:
+            raise ValueError(whole_only(error.format, "usage")) from None
 
-    def end(self) -> None:
-        """Tells that the source ends: an event that no blank line ended counts now, if it is whole.
+    def _look(self, head: bytes) -> None:
+        """Takes what the log begins with, where that is not to be read: it is recognised by it."""
+        self._reader.look(head)
 
-        What is fed behind it is another source, like the file that a log goes on in: its offsets begin anew, and a
-        stream may go on in it.
+    def end(self, *, goes_on: bool = False) -> None:
+        """Tells that the source ends: an event that no blank line ended counts now, if it is whole, and so does a line.
+
+        What is fed behind it is another source: its offsets begin anew, and a stream of events or bare chunks may go on
+        in it. With ``goes_on`` it is the next file of the same log, as after rotation: its format is the same unless
+        its lines say otherwise, and requests that were read in pieces go on in it.
         """
-        self._reader.end()
+        try:
+            self._reader.end(goes_on=goes_on)
+        except self._module.NeedsConversion as error:
+            raise ValueError(whole_only(error.format, "usage")) from None
 
     def usage(self) -> UsageTable:
         """The usage of all streams so far, as if no more came: one that has not ended yet is ``truncated``."""
         columns, stats = self._reader.columns()
         found = Read()
         found.add(self._label, columns, stats)
-        return UsageTable(Parts(found.parts), found)
+        return UsageTable(Parts(found.parts, kept=self._kept), found)
 
     @property
     def unfinished(self) -> int:

@@ -41,6 +41,8 @@ pub(super) struct Exchanges {
     gauge: Gauge,
     /// The log began before.
     is_inside: bool,
+    /// The bytes of the files before.
+    bytes_before: u64,
 }
 
 /// The exchange that is being decoded.
@@ -103,6 +105,7 @@ impl Exchanges {
             unkept: 0,
             gauge: Gauge::default(),
             is_inside: false,
+            bytes_before: 0,
         }
     }
 
@@ -144,13 +147,28 @@ impl Exchanges {
         }
     }
 
-    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+    /// Does a line hold but a piece of an exchange?
+    pub fn is_in_pieces(&self) -> bool {
+        self.reads.is_some()
+    }
+
+    /// The log goes on in another file, and so do the exchanges that are open.
+    pub fn turn<S: Sink>(&mut self, sink: &mut S) {
+        self.end_line(sink);
+        self.bytes_before += self.lines.restart();
+    }
+
+    fn end_line<S: Sink>(&mut self, sink: &mut S) {
         if let Some(line) = self.lines.finish() {
             let mut open = self.begin(line, &[], sink);
             while let Some(one) = open {
                 open = self.go_on(one, &[], &mut { usize::MAX }, sink);
             }
         }
+    }
+
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        self.end_line(sink);
         if let Some(reads) = &mut self.reads {
             for one in reads.take_all() {
                 self.end_piece(one, sink);
@@ -167,7 +185,7 @@ impl Exchanges {
                 stats.append(waiting.decoder.stats(), |place| place);
             }
         }
-        stats.bytes = self.lines.consumed;
+        stats.bytes = self.bytes_before + self.lines.consumed;
         stats.damaged_bytes += self.damaged_bytes;
         stats.exchanges = self.exchanges;
         stats.count_wrapping();

@@ -88,6 +88,12 @@ impl Lines {
         Some(Line { text, offset, number: self.number, ended: false })
     }
 
+    /// Another source begins, whose places are counted anew; gives how many bytes this one has.
+    pub fn restart(&mut self) -> u64 {
+        self.number = 0;
+        std::mem::take(&mut self.consumed)
+    }
+
     /// Is no line open?
     pub fn is_between(&self) -> bool {
         self.size == 0

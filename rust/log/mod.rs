@@ -7,11 +7,13 @@
 //!
 //! ```text
 //! recognise (scout, path, time)     which format, and where bodies stand
+//! early, waiting                    the same of a log that grows, and of its next file
 //! lines -> walk (unescape)          whole lines; the body's text, and which byte of it stands where
 //! exchanges, chunks, reads          what is a source of its own; places (a sink in front of the sink)
 //! ```
 
 mod chunks;
+mod early;
 mod elements;
 mod exchanges;
 mod lines;
@@ -22,12 +24,14 @@ mod recognise;
 mod scout;
 mod time;
 mod unescape;
+mod waiting;
 mod walk;
 mod words;
 
+pub use early::early;
 pub use lines::MAX_LINE_BYTES;
 pub use path::Path;
-pub use recognise::{Format, HEAD_BYTES, Layout, Request, Told, needs_more, recognise};
+pub use recognise::{Format, HEAD_BYTES, Layout, Request, Told, recognise};
 
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
@@ -35,6 +39,7 @@ use crate::error::{Damage, Place};
 use chunks::Chunks;
 use exchanges::Exchanges;
 use places::Placed;
+use waiting::{Decision, Waiting};
 
 /// What is wanted of a log.
 #[derive(Clone, Debug)]
@@ -69,17 +74,29 @@ pub struct Log {
     wanted: Option<Box<Wanted>>,
     layout: Option<Box<Layout>>,
     state: State,
+    /// What was counted in the files before.
+    before: Option<Box<Stats>>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
 enum State {
     Known(Reader),
-    /// Recognised, after some was held: what was held, and how far it is decoded.
-    Held(Box<(Vec<u8>, usize, Reader)>),
-    /// Not recognised yet: what came so far.
-    Unknown(Vec<u8>),
+    /// Recognised, after some was held.
+    Held(Box<Held>),
+    /// Not recognised yet.
+    Unknown(Box<Waiting>),
     /// It is not for this: what came so far.
     Foreign(Vec<u8>),
+}
+
+/// What was held before the log was recognised.
+struct Held {
+    waiting: Waiting,
+    /// How far it is decoded.
+    at: usize,
+    reader: Reader,
+    /// What was counted in files that end in it.
+    before: Stats,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly always it is the large one")]
@@ -93,22 +110,24 @@ impl Log {
     /// At the start of a log.
     #[must_use]
     pub fn new(options: Options, wanted: Wanted) -> Self {
-        if let Told::Format(Format::Sse) = wanted.request.told {
-            let state = State::Known(Reader::Plain(Decoder::new(options)));
-            return Self { options, wanted: None, layout: None, state };
-        }
-        let begun = match wanted.request {
-            Request { told: Told::Format(Format::Chunks | Format::Har | Format::Vcr), .. }
-            | Request { told: Told::Format(Format::Exchanges), field: Some(_), .. } => {
-                Some(recognise(&[], &wanted.request))
-            }
-            _ => None,
-        };
-        let mut log = Self { options, wanted: Some(Box::new(wanted)), layout: None, state: State::Unknown(Vec::new()) };
-        if let Some(layout) = begun {
-            log.begin(layout, Vec::new());
-        }
+        let is_sse = wanted.request.told == Told::Format(Format::Sse);
+        let wanted = (!is_sse).then(|| Box::new(wanted));
+        let mut log = Self { options, wanted, layout: None, state: State::Foreign(Vec::new()), before: None };
+        log.start();
         log
+    }
+
+    fn start(&mut self) {
+        let Some(wanted) = &self.wanted else {
+            self.state = State::Known(Reader::Plain(Decoder::new(self.options)));
+            return;
+        };
+        let request = &wanted.request;
+        let begun = (request.is_told() && request.leaves_nothing()).then(|| recognise(&[], request));
+        (self.layout, self.state) = (None, State::Unknown(Box::default()));
+        if let Some(layout) = begun {
+            self.begin(layout, Waiting::default());
+        }
     }
 
     /// How it is read, once that is known; None for an event stream that nobody had to recognise.
@@ -139,25 +158,23 @@ impl Log {
     fn decode_other<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {
         match &mut self.state {
             State::Known(reader) => reader.decode(input, at, limit, sink),
-            State::Unknown(held) => {
+            State::Unknown(waiting) => {
                 let request = &self.wanted.get_or_insert_default().request;
-                if held.is_empty() && !needs_more(&input[*at..], request) {
-                    let layout = recognise(&input[*at..], request);
-                    self.begin(layout, Vec::new());
+                if waiting.held.is_empty()
+                    && let Some(decision) = waiting.decide_by(&input[*at..], request)
+                {
+                    self.settle(decision, sink);
                     return true;
                 }
-                held.extend_from_slice(&input[*at..]);
+                waiting.hold(&input[*at..]);
                 *at = input.len();
-                if needs_more(held, request) {
-                    return false;
-                }
-                self.recognise_held();
+                let Some(decision) = waiting.decide(request) else { return false };
+                self.settle(decision, sink);
                 true
             }
             State::Held(held) => {
-                let (head, done, reader) = &mut **held;
-                // (What was held goes, and nobody is to point into it.)
-                if !reader.decode(head, done, limit, &mut Placed::new(sink, |place: Place| place)) {
+                let how = How { options: self.options, wanted: self.wanted.as_deref(), layout: self.layout.as_deref() };
+                if !held.decode(&how, limit, sink) {
                     self.let_go();
                 }
                 true
@@ -172,52 +189,157 @@ impl Log {
         }
     }
 
+    /// What the log begins with, where that was read before: it is recognised by it.
+    pub fn look(&mut self, head: &[u8]) {
+        if let State::Unknown(waiting) = &mut self.state
+            && waiting.held.is_empty()
+        {
+            waiting.held = head[..head.len().min(HEAD_BYTES)].to_vec();
+            waiting.seen = waiting.held.len();
+        }
+    }
+
     /// The end of the log.
     pub fn finish<S: Sink>(&mut self, sink: &mut S) {
-        if matches!(self.state, State::Unknown(_)) {
-            self.recognise_held();
+        self.finish_held(sink);
+        if let State::Known(reader) = &mut self.state {
+            reader.end(self.layout.as_deref(), sink);
         }
+    }
+
+    fn finish_held<S: Sink>(&mut self, sink: &mut S) {
+        if let State::Unknown(waiting) = &self.state {
+            let decision = waiting.decide_at_end(&self.wanted.get_or_insert_default().request);
+            self.settle(decision, sink);
+        }
+        self.finish_decoding(sink);
+    }
+
+    /// Decodes all that is held.
+    fn finish_decoding<S: Sink>(&mut self, sink: &mut S) {
         if let State::Held(held) = &mut self.state {
-            let (head, done, reader) = &mut **held;
-            while reader.decode(head, done, usize::MAX, &mut Placed::new(sink, |place: Place| place)) {}
+            let how = How { options: self.options, wanted: self.wanted.as_deref(), layout: self.layout.as_deref() };
+            while held.decode(&how, usize::MAX, sink) {}
             self.let_go();
         }
-        match &mut self.state {
-            State::Known(Reader::Plain(decoder)) => {
-                let more = self.layout.as_ref().filter(|layout| layout.is_strange).map(|layout| {
-                    let names = layout.why.starts_with("no member");
-                    layout.why.clone() + if names { "; field= (--field) names the one that does" } else { "" }
-                });
-                decoder.finish_with(more, sink);
-            }
-            State::Known(reader) => reader.finish(sink),
-            State::Held(_) | State::Unknown(_) | State::Foreign(_) => {}
+    }
+
+    /// Behind the end, at the start of another log. The counts go on.
+    pub fn restart<S: Sink>(&mut self, sink: &mut S) {
+        let stats = self.stats();
+        let shapes = self.plain().and_then(Decoder::take_shapes);
+        self.before = Some(Box::new(stats));
+        self.start();
+        if let Some(decoder) = self.plain() {
+            decoder.set_shapes(shapes);
         }
+        sink.next_source();
+    }
+
+    /// This file ends, and the log goes on in another one, whose places are counted anew: exchanges that were read in
+    /// pieces go on as well.
+    pub fn turn<S: Sink>(&mut self, sink: &mut S) {
+        self.finish_decoding(sink);
+        let how = How { options: self.options, wanted: self.wanted.as_deref(), layout: self.layout.as_deref() };
+        match &mut self.state {
+            State::Unknown(waiting) => return waiting.turn(),
+            State::Foreign(_) | State::Held(_) => return,
+            State::Known(reader) => {
+                if let Some(stats) = reader.turn(&how, sink) {
+                    self.before.get_or_insert_default().append(stats, |place| place);
+                }
+            }
+        }
+        let is_named = self.wanted.as_ref().is_none_or(|wanted| matches!(wanted.request.told, Told::Format(_)));
+        if !is_named
+            && let Some(layout) = &self.layout
+            && let State::Known(reader) = std::mem::replace(&mut self.state, State::Foreign(Vec::new()))
+        {
+            self.state = State::Unknown(Box::new(Waiting::behind(Layout::clone(layout), reader)));
+        }
+    }
+
+    /// Is it not recognised yet?
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Unknown(_))
+    }
+
+    /// What is not recognised yet, as if nothing followed: decodes what is whole of it; gives its counts.
+    pub fn peek<S: Sink>(&self, sink: &mut S) -> Option<Stats> {
+        let (State::Unknown(waiting), Some(wanted)) = (&self.state, &self.wanted) else { return None };
+        if waiting.before.is_some() || waiting.held.is_empty() {
+            return None;
+        }
+        let Decision::New(layout) = waiting.decide_at_end(&wanted.request) else { return None };
+        let reader = Reader::new(self.options, wanted, &layout)?;
+        let Waiting { held, seen, turns, .. } = &**waiting;
+        let waiting = Waiting { held: held.clone(), seen: *seen, turns: turns.clone(), ..Waiting::default() };
+        let mut held = Held { at: waiting.seen, waiting, reader, before: Stats::default() };
+        let how = How { options: self.options, wanted: Some(wanted), layout: Some(&layout) };
+        while held.decode(&how, usize::MAX, sink) {}
+        let mut stats = self.before.as_deref().cloned().unwrap_or_default();
+        stats.append(held.before, |place| place);
+        stats.append(held.reader.stats(), |place| place);
+        Some(stats)
     }
 
     /// What was held is decoded: the rest is decoded as it comes.
     fn let_go(&mut self) {
-        if let State::Held(held) = std::mem::replace(&mut self.state, State::Unknown(Vec::new())) {
-            self.state = State::Known(held.2);
+        match std::mem::replace(&mut self.state, State::Foreign(Vec::new())) {
+            State::Held(held) => {
+                self.count_before(held.before);
+                self.state = State::Known(held.reader);
+            }
+            other => self.state = other,
         }
     }
 
-    fn recognise_held(&mut self) {
-        if let State::Unknown(head) = &mut self.state {
-            let head = std::mem::take(head);
-            let layout = recognise(&head, &self.wanted.get_or_insert_default().request);
-            self.begin(layout, head);
+    /// Counts what was counted in files that have ended.
+    fn count_before(&mut self, stats: Stats) {
+        if stats != Stats::default() {
+            self.before.get_or_insert_default().append(stats, |place| place);
         }
     }
 
-    /// Begins to decode; `head` was held.
-    fn begin(&mut self, layout: Layout, head: Vec<u8>) {
-        self.state = match Reader::new(self.options, self.wanted.get_or_insert_default(), &layout) {
-            None => State::Foreign(head),
-            Some(reader) if head.is_empty() => State::Known(reader),
-            Some(reader) => State::Held(Box::new((head, 0, reader))),
+    /// Begins to decode as was decided.
+    fn settle<S: Sink>(&mut self, decision: Decision, sink: &mut S) {
+        let State::Unknown(mut waiting) = std::mem::replace(&mut self.state, State::Foreign(Vec::new())) else {
+            return;
         };
+        match (decision, waiting.before.take()) {
+            (Decision::GoOn, Some(before)) => {
+                let (layout, reader) = *before;
+                self.hold(reader, *waiting);
+                self.layout = Some(Box::new(layout));
+            }
+            (Decision::GoOn, None) => {}
+            (Decision::New(layout), before) => {
+                if let Some((old, mut reader)) = before.map(|before| *before) {
+                    // (Its files have ended but for exchanges that were read in pieces.)
+                    reader.end(Some(&old), sink);
+                    self.count_before(reader.stats());
+                }
+                self.begin(layout, *waiting);
+            }
+        }
+    }
+
+    /// Begins to decode, with what was held.
+    fn begin(&mut self, layout: Layout, waiting: Waiting) {
+        match Reader::new(self.options, self.wanted.get_or_insert_default(), &layout) {
+            None => self.state = State::Foreign(waiting.held),
+            Some(reader) => self.hold(reader, waiting),
+        }
         self.layout = Some(Box::new(layout));
+    }
+
+    fn hold(&mut self, reader: Reader, waiting: Waiting) {
+        self.state = if waiting.held.len() == waiting.seen && waiting.turns.is_empty() {
+            State::Known(reader)
+        } else {
+            State::Held(Box::new(Held { at: waiting.seen, waiting, reader, before: Stats::default() }))
+        };
     }
 
     /// The decoder of a log that is an event stream: only such are lent shapes.
@@ -256,15 +378,23 @@ impl Log {
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        match &self.state {
+        let mut stats = match &self.state {
             State::Known(reader) => reader.stats(),
             State::Held(held) => {
-                let mut stats = held.2.stats();
-                stats.bytes = held.0.len() as u64;
+                let mut stats = held.before.clone();
+                let here = held.reader.stats();
+                let left = (held.waiting.held.len() - held.at) as u64;
+                stats.append(Stats { bytes: here.bytes + left, ..here }, |place| place);
                 stats
             }
-            State::Unknown(head) | State::Foreign(head) => Stats { bytes: head.len() as u64, ..Stats::default() },
+            State::Unknown(waiting) => waiting.stats(),
+            State::Foreign(head) => Stats { bytes: head.len() as u64, ..Stats::default() },
+        };
+        if let Some(before) = &self.before {
+            let here = std::mem::replace(&mut stats, Stats::clone(before));
+            stats.append(here, |place| place);
         }
+        stats
     }
 
     /// How many chunks went which way so far.
@@ -272,19 +402,45 @@ impl Log {
     pub fn paths(&self) -> Paths {
         match &self.state {
             State::Known(reader) => reader.paths(),
-            State::Held(held) => held.2.paths(),
+            State::Held(held) => held.reader.paths(),
             State::Unknown(_) | State::Foreign(_) => Paths::default(),
         }
     }
 
     /// Counts a damage that a later room found.
     pub fn add_damage(&mut self, damage: &Damage) {
-        self.recognise_held();
         match &mut self.state {
             State::Known(reader) => reader.decoder().add_damage(damage),
-            State::Held(held) => held.2.decoder().add_damage(damage),
-            State::Unknown(_) | State::Foreign(_) => {}
+            State::Held(held) => held.reader.decoder().add_damage(damage),
+            State::Unknown(_) => self.before.get_or_insert_default().add(damage),
+            State::Foreign(_) => {}
         }
+    }
+}
+
+/// What a reader is made by.
+struct How<'a> {
+    options: Options,
+    wanted: Option<&'a Wanted>,
+    layout: Option<&'a Layout>,
+}
+
+impl Held {
+    /// Decodes some of it; false if nothing is left. (What was held goes, and nobody is to point into it.)
+    fn decode<S: Sink>(&mut self, how: &How<'_>, limit: usize, sink: &mut S) -> bool {
+        let Waiting { held, turns, .. } = &mut self.waiting;
+        let end = turns.first().copied().unwrap_or(held.len());
+        if self.reader.decode(&held[..end], &mut self.at, limit, &mut Placed::new(sink, |place: Place| place)) {
+            return true;
+        }
+        if turns.is_empty() {
+            return false;
+        }
+        turns.remove(0);
+        if let Some(stats) = self.reader.turn(how, sink) {
+            self.before.append(stats, |place| place);
+        }
+        true
     }
 }
 
@@ -367,6 +523,37 @@ impl Reader {
             }
             Format::Har | Format::Vcr => return None,
         })
+    }
+
+    /// The end of a log that is read like this.
+    fn end<S: Sink>(&mut self, layout: Option<&Layout>, sink: &mut S) {
+        let Self::Plain(decoder) = self else { return self.finish(sink) };
+        let more = layout.filter(|layout| layout.is_strange).map(|layout| {
+            let names = layout.why.starts_with("no member");
+            layout.why.clone() + if names { "; field= (--field) names the one that does" } else { "" }
+        });
+        decoder.finish_with(more, sink);
+    }
+
+    /// The log goes on in another file. Gives the counts of this one, if those do not go on.
+    fn turn<S: Sink>(&mut self, how: &How<'_>, sink: &mut S) -> Option<Stats> {
+        let is_in_pieces = matches!(self, Self::Exchanges(log) if log.is_in_pieces());
+        let stats = if is_in_pieces {
+            if let Self::Exchanges(log) = self {
+                log.turn(sink);
+            }
+            None
+        } else {
+            self.end(how.layout, sink);
+            let fresh = how.wanted.zip(how.layout).and_then(|(wanted, layout)| Self::new(how.options, wanted, layout));
+            let mut fresh = fresh.unwrap_or_else(|| Self::Plain(Decoder::new(how.options)));
+            if let (Self::Plain(old), Self::Plain(new)) = (&mut *self, &mut fresh) {
+                new.set_shapes(old.take_shapes());
+            }
+            Some(std::mem::replace(self, fresh).stats())
+        };
+        sink.next_source();
+        stats
     }
 
     fn decode<S: Sink>(&mut self, input: &[u8], at: &mut usize, limit: usize, sink: &mut S) -> bool {

@@ -130,7 +130,7 @@ impl Reads {
     pub fn take_all(&mut self) -> Vec<Box<Piecewise>> {
         self.by_silence.clear();
         let mut all: Vec<_> = self.open.drain().map(|(_, one)| one).collect();
-        all.sort_by_key(|one| one.offset);
+        all.sort_by_key(|one| one.number);
         all
     }
 

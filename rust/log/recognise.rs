@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::path::Path;
 use super::scout::{MAX_DEPTH, Seen, first_value, lines};
-use super::words::{BYTE_ORDER_MARK, behind_mark, is_space, skip_space};
+use super::words::{behind_mark, is_space, skip_space};
 
 /// So much of a log is looked at.
 pub const HEAD_BYTES: usize = 64 << 10;
@@ -73,8 +73,24 @@ pub struct Request {
 
 impl Request {
     /// Was anything said?
-    fn is_told(&self) -> bool {
-        self.told != Told::Auto || self.field.is_some() || self.id_field.is_some() || self.time_field.is_some()
+    pub(super) fn is_told(&self) -> bool {
+        self.told != Told::Auto || self.field.is_some() || self.is_beside()
+    }
+
+    /// Was something said that only reads have?
+    pub(super) fn is_beside(&self) -> bool {
+        self.id_field.is_some() || self.time_field.is_some()
+    }
+
+    /// Was all said that there is to say?
+    pub(super) fn leaves_nothing(&self) -> bool {
+        let has_all = self.field.is_some() && self.id_field.is_some() && self.time_field.is_some();
+        match self.told {
+            Told::Format(Format::Exchanges) => self.field.is_some(),
+            Told::Format(Format::Reads) | Told::Auto => has_all,
+            Told::Format(_) => true,
+            Told::JsonLines => false,
+        }
     }
 }
 
@@ -141,7 +157,8 @@ const BODIES: [&str; 11] = [
     "message",
 ];
 /// Names of the id of a request.
-const IDS: [&str; 7] = ["request_id", "req_id", "trace_id", "stream_id", "exchange_id", "connection_id", "id"];
+pub(super) const IDS: [&str; 7] =
+    ["request_id", "req_id", "trace_id", "stream_id", "exchange_id", "connection_id", "id"];
 /// Names of the time of a read.
 const TIMES: [&str; 6] = ["ts", "time", "timestamp", "@timestamp", "received_at", "t"];
 /// How many members are named in a message.
@@ -149,23 +166,8 @@ const NAMED: usize = 8;
 /// How much of a value is shown in one.
 const LONGEST_VALUE: usize = 60;
 
-/// Is more of a log needed before it can be recognised?
-#[must_use]
-pub fn needs_more(head: &[u8], request: &Request) -> bool {
-    if head.len() >= HEAD_BYTES {
-        return false;
-    }
-    let at = skip_space(head, behind_mark(head));
-    match head.get(at) {
-        _ if request.is_told() => true,
-        // What a cassette may begin with counts, too.
-        None | Some(b'{' | b'[' | b'i' | b'h' | b'-' | b'#' | b'%') => may_be_other(&head[at..]),
-        Some(_) => BYTE_ORDER_MARK.starts_with(head),
-    }
-}
-
 /// May what begins like this be anything but an event stream? Its fields are waited for no longer than it takes.
-fn may_be_other(text: &[u8]) -> bool {
+pub(super) fn may_be_other(text: &[u8]) -> bool {
     match text.first() {
         Some(b'i') => CASSETTES[0].starts_with(text) || text.starts_with(CASSETTES[0]),
         Some(b'h') => CASSETTES[1].starts_with(text) || text.starts_with(CASSETTES[1]),
@@ -198,7 +200,7 @@ pub fn recognise(head: &[u8], request: &Request) -> Layout {
     }
 }
 
-fn auto(head: &[u8]) -> Layout {
+pub(super) fn auto(head: &[u8]) -> Layout {
     let first = match head.first() {
         Some(&first @ (b'{' | b'[')) => first,
         Some(_) if is_cassette(head) => {
@@ -276,7 +278,7 @@ fn as_told(head: &[u8], request: &Request) -> Layout {
 }
 
 /// Is it a chunk or a finished completion?
-fn is_chunk(value: &Seen) -> bool {
+pub(super) fn is_chunk(value: &Seen) -> bool {
     if value.get(b"choices").is_some() {
         return true;
     }
@@ -291,7 +293,7 @@ struct Candidate {
 }
 
 /// The lines that are objects, as far as they are there.
-fn objects(head: &[u8]) -> Vec<Seen> {
+pub(super) fn objects(head: &[u8]) -> Vec<Seen> {
     let values = lines(head).filter_map(|line| first_value(line).0);
     values.filter(|line| matches!(line, Seen::Object(..))).collect()
 }
@@ -379,7 +381,7 @@ fn of_field(lines: &[Seen], field: Path, mut why: String, forced: Option<Format>
     Layout { id_field: id, time_field, field: Some(field), ..Layout::new(Format::Reads, why) }
 }
 
-fn is_id(value: &Seen) -> bool {
+pub(super) fn is_id(value: &Seen) -> bool {
     match value {
         Seen::Text(text, ..) => !text.is_empty(),
         value => matches!(value, Seen::Number(_)),
@@ -393,11 +395,11 @@ fn begins_as_events(text: &[u8]) -> bool {
     [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|start| text.starts_with(start))
 }
 
-fn holds_events(value: &Seen) -> bool {
+pub(super) fn holds_events(value: &Seen) -> bool {
     matches!(value, Seen::Text(text, ..) if begins_as_events(text))
 }
 
-fn holds_chunks(value: &Seen) -> bool {
+pub(super) fn holds_chunks(value: &Seen) -> bool {
     match value {
         Seen::Object(..) => value.get(b"choices").is_some(),
         Seen::Array(items, _) => {
@@ -409,7 +411,7 @@ fn holds_chunks(value: &Seen) -> bool {
 }
 
 /// The likeliest of the members that are bodies.
-fn best(line: &Seen, is_body: fn(&Seen) -> bool) -> Option<Path> {
+pub(super) fn best(line: &Seen, is_body: fn(&Seen) -> bool) -> Option<Path> {
     let mut candidates = Vec::new();
     search(line, &mut Vec::new(), is_body, &mut candidates);
     // Of those that are equal the first.
@@ -449,12 +451,12 @@ fn search(value: &Seen, path: &mut Vec<Vec<u8>>, is_body: fn(&Seen) -> bool, fou
 }
 
 /// The value at a path.
-fn at<'a>(line: &'a Seen, path: &Path) -> Option<&'a Seen> {
+pub(super) fn at<'a>(line: &'a Seen, path: &Path) -> Option<&'a Seen> {
     path.names().iter().try_fold(line, |value, name| value.get(name))
 }
 
 /// The first of some members that is there, beside the body or at the top.
-fn member(line: &Seen, field: &Path, names: &[&str], is_one: fn(&Seen) -> bool) -> Option<Path> {
+pub(super) fn member(line: &Seen, field: &Path, names: &[&str], is_one: fn(&Seen) -> bool) -> Option<Path> {
     names.iter().find_map(|name| {
         let places = [field.beside(name), Path::new([name.as_bytes()])];
         places.into_iter().find(|path| path != field && at(line, path).is_some_and(is_one))
@@ -462,7 +464,7 @@ fn member(line: &Seen, field: &Path, names: &[&str], is_one: fn(&Seen) -> bool) 
 }
 
 /// The first value of this member that comes in two lines, as JSON has it.
-fn again(lines: &[Seen], id: &Path) -> Option<String> {
+pub(super) fn again(lines: &[Seen], id: &Path) -> Option<String> {
     let mut known = HashSet::new();
     lines.iter().find_map(|line| {
         let (value, is_text) = match at(line, id)? {
@@ -495,7 +497,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Is it one event at most, and no whole stream?
-fn is_piece(value: &Seen) -> bool {
+pub(super) fn is_piece(value: &Seen) -> bool {
     match value {
         Seen::Text(_, Some(inner), _) => is_piece(inner),
         Seen::Text(text, ..) => events(text) <= 1,

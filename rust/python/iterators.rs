@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyString};
 use super::block::{Block, Feed, Next};
 use super::errors::{borrow, compressed_damage};
 use super::events::Events;
-use super::logs::wanted;
+use super::logs::{Recognised, wanted};
 use super::pipeline::{Pipeline, Settings, SharedBatch};
 use super::spares;
 use super::tokens::token;
@@ -295,7 +295,7 @@ impl Decoder {
         let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?.of_log(wanted);
         let mut pipeline = Pipeline::new(settings);
         pipeline.lend();
-        Ok(Self { pipeline: Py::new(py, Drain { pipeline, ending: false })? })
+        Ok(Self { pipeline: Py::new(py, Drain { pipeline, ending: false, turning: false })? })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -309,6 +309,9 @@ impl Decoder {
         if drain.ending {
             return Err(PyValueError::new_err("feed() after finish()"));
         }
+        if drain.turning {
+            return Err(PyValueError::new_err("feed() before all of turn() was iterated"));
+        }
         drain.pipeline.push(Block::from_python(data)?);
         Ok(self.pipeline.clone_ref(py))
     }
@@ -317,6 +320,25 @@ impl Decoder {
     fn finish(&self, py: Python<'_>) -> PyResult<Py<Drain>> {
         borrow(self.pipeline.bind(py))?.ending = true;
         Ok(self.pipeline.clone_ref(py))
+    }
+
+    /// Tells that the log goes on in another file, whose places are counted anew; iterate the result for the chunks that
+    /// are left of this one.
+    fn turn(&self, py: Python<'_>) -> PyResult<Py<Drain>> {
+        borrow(self.pipeline.bind(py))?.turning = true;
+        Ok(self.pipeline.clone_ref(py))
+    }
+
+    /// Takes what the log begins with, where that is not to be decoded: it is recognised by it.
+    fn look(&self, py: Python<'_>, head: &[u8]) -> PyResult<()> {
+        borrow(self.pipeline.bind(py))?.pipeline.look(head);
+        Ok(())
+    }
+
+    /// How the log is read, as `recognise` says it; None before that is known, and where nobody had to recognise it.
+    #[getter]
+    fn layout(&self, py: Python<'_>) -> PyResult<Option<Recognised>> {
+        Ok(borrow(self.pipeline.bind(py))?.pipeline.layout())
     }
 
     /// What was counted so far.
@@ -332,6 +354,8 @@ pub struct Drain {
     pipeline: Pipeline,
     /// The end has been told; the decoder learns it when all that waits is decoded.
     ending: bool,
+    /// The same of the end of a file.
+    turning: bool,
 }
 
 #[pymethods]
@@ -355,10 +379,13 @@ impl Drain {
             if let Some(chunk) = next {
                 return Ok(Some(chunk));
             }
-            if !drain.ending || drain.pipeline.is_finished() {
+            if std::mem::take(&mut drain.turning) {
+                drain.pipeline.turn(py)?;
+            } else if drain.ending && !drain.pipeline.is_finished() {
+                drain.pipeline.finish(py)?;
+            } else {
                 return Ok(None);
             }
-            drain.pipeline.finish(py)?;
         }
     }
 

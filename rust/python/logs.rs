@@ -64,7 +64,7 @@ pub fn check(py: Python<'_>, log: &Log) -> PyResult<()> {
 }
 
 /// Format, field, id field, time field, and why.
-type Recognised = (&'static str, Option<String>, Option<String>, Option<String>, String);
+pub type Recognised = (&'static str, Option<String>, Option<String>, Option<String>, String);
 
 /// The format of the log that begins with these bytes, the paths of the members that it needs, and why that is thought.
 #[pyfunction]
@@ -77,7 +77,16 @@ pub fn recognise(
     time_field: Option<&str>,
 ) -> PyResult<Recognised> {
     let wanted = wanted(format, field, id_field, time_field, &[])?;
-    let Layout { format, field, id_field, time_field, why, .. } = crate::log::recognise(head, &wanted.request);
-    let text = |path: Option<Path>| path.map(|path| path.to_string());
-    Ok((format.name(), text(field), text(id_field), text(time_field), why))
+    Ok(told(&crate::log::recognise(head, &wanted.request)))
+}
+
+/// The same of a log that is being read, once it is known.
+pub fn layout(log: &Log) -> Option<Recognised> {
+    log.layout().map(told)
+}
+
+fn told(layout: &Layout) -> Recognised {
+    let text = |path: &Option<Path>| path.as_ref().map(ToString::to_string);
+    let Layout { format, field, id_field, time_field, why, .. } = layout;
+    (format.name(), text(field), text(id_field), text(time_field), why.clone())
 }

@@ -393,6 +393,33 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The log goes on in another file; call `next` until it gives None before.
+    pub fn turn(&mut self, py: Python<'_>) -> PyResult<()> {
+        let (mut builder, mut marks) = (Builder::default(), Vec::new());
+        self.borrow_shapes(py);
+        match self.numbers.as_deref_mut() {
+            None => self.decoder.turn(&mut builder),
+            Some(numbers) => {
+                let mut sink = Numbered { builder: &mut builder, marks: &mut marks, numbers };
+                self.decoder.turn(&mut sink);
+            }
+        }
+        self.return_shapes(py);
+        logs::check(py, &self.decoder)?;
+        self.give(py, builder, marks, SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
+        Ok(())
+    }
+
+    /// See [`Log::look`].
+    pub fn look(&mut self, head: &[u8]) {
+        self.decoder.look(head);
+    }
+
+    /// How the log is read: see [`logs::layout`].
+    pub fn layout(&self) -> Option<logs::Recognised> {
+        logs::layout(&self.decoder)
+    }
+
     /// Counts a compressed source that breaks off, and gives the error to raise.
     pub fn compressed_damage(&mut self, py: Python<'_>, broken: &Broken) -> PyResult<Option<PyErr>> {
         let damage = Damage::of_compression(self.decoder.stats().bytes, broken);

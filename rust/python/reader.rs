@@ -4,38 +4,43 @@ use pyo3::prelude::*;
 
 use super::block::Block;
 use super::errors::borrow;
+use super::logs;
 use super::pipeline::Settings;
 use super::usage::{EVENTS_AT_ONCE, Table, result};
-use crate::decoder::{Decoder, Stats};
+use crate::log::Log;
 use crate::stream::Tracker;
 
 /// Reads usage; see `chunkwire.UsageReader`, which makes tables of what it gives.
 #[pyclass(module = "chunkwire._native")]
 pub struct UsageReader {
     settings: Settings,
-    decoder: Decoder,
+    log: Log,
     tracker: Tracker,
-    /// Of the sources that have ended.
-    before: Stats,
-}
-
-impl UsageReader {
-    /// All counts.
-    fn counts(&self) -> Stats {
-        let mut stats = self.before.clone();
-        stats.append(self.decoder.stats(), |place| place);
-        stats
-    }
 }
 
 #[pymethods]
 impl UsageReader {
     #[new]
-    #[pyo3(signature = (*, strict=false, max_event_bytes=67_108_864, name=None))]
-    fn new(py: Python<'_>, strict: bool, max_event_bytes: usize, name: Option<Py<PyAny>>) -> PyResult<Self> {
-        let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?;
-        let decoder = Decoder::new(settings.options);
-        Ok(Self { settings, decoder, tracker: Tracker::default(), before: Stats::default() })
+    #[pyo3(signature = (
+        *, strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None,
+        time_field=None, keep=vec![],
+    ))]
+    #[expect(clippy::too_many_arguments)] // they are those of Python
+    fn new(
+        py: Python<'_>,
+        strict: bool,
+        max_event_bytes: usize,
+        name: Option<Py<PyAny>>,
+        format: &str,
+        field: Option<&str>,
+        id_field: Option<&str>,
+        time_field: Option<&str>,
+        keep: Vec<String>,
+    ) -> PyResult<Self> {
+        let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
+        let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?.of_log(wanted);
+        let log = Log::new(settings.options, settings.wanted.clone());
+        Ok(Self { settings, log, tracker: Tracker::default() })
     }
 
     /// Takes bytes.
@@ -43,38 +48,67 @@ impl UsageReader {
         let block = Block::from_python(data)?;
         let py = slf.py();
         let mut reader = borrow(slf)?;
-        let Self { decoder, tracker, .. } = &mut *reader;
+        let Self { log, tracker, .. } = &mut *reader;
         let (input, mut at) = (block.as_ref(), 0);
         let mut signal = Ok(());
-        while py.detach(|| decoder.decode(input, &mut at, EVENTS_AT_ONCE, tracker)) {
+        while py.detach(|| log.decode(input, &mut at, EVENTS_AT_ONCE, tracker)) {
             // Whoever catches the interruption can go on: all of the bytes are taken.
             signal = signal.and_then(|()| py.check_signals());
         }
+        logs::check(py, log)?;
         signal
     }
 
-    /// The source ends; what is fed behind it is another one, whose offsets begin anew. Streams may go on in it.
-    fn end(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let mut reader = borrow(slf)?;
-        let Self { settings, decoder, tracker, before } = &mut *reader;
-        decoder.finish(tracker);
-        let mut next = Decoder::new(settings.options);
-        next.set_shapes(decoder.take_shapes());
-        before.append(std::mem::replace(decoder, next).stats(), |place| place);
+    /// Takes what the log begins with, where that is not to be decoded: it is recognised by it.
+    fn look(slf: &Bound<'_, Self>, head: &[u8]) -> PyResult<()> {
+        borrow(slf)?.log.look(head);
         Ok(())
+    }
+
+    /// The source ends; what is fed behind it is another one, whose offsets begin anew. Streams may go on in it.
+    /// `goes_on`: so do its format, and exchanges that were read in pieces.
+    #[pyo3(signature = (*, goes_on=false))]
+    fn end(slf: &Bound<'_, Self>, goes_on: bool) -> PyResult<()> {
+        let mut reader = borrow(slf)?;
+        let Self { log, tracker, .. } = &mut *reader;
+        if goes_on {
+            log.turn(tracker);
+        } else {
+            log.finish(tracker);
+        }
+        logs::check(slf.py(), log)?;
+        if !goes_on {
+            log.restart(tracker);
+        }
+        Ok(())
+    }
+
+    /// How the log is read, as `recognise` says it; None before that is known, and where nobody had to recognise it.
+    #[getter]
+    fn layout(slf: &Bound<'_, Self>) -> PyResult<Option<logs::Recognised>> {
+        Ok(logs::layout(&borrow(slf)?.log))
     }
 
     /// The columns and counts of what was read so far, as if it were all.
     fn columns<'py>(slf: &Bound<'py, Self>) -> PyResult<Table<'py>> {
         let py = slf.py();
         let reader = borrow(slf)?;
-        let tracker = reader.tracker.clone();
-        let streams = py.detach(|| tracker.finish());
-        result(py, streams, reader.counts(), &reader.settings, false)
+        let (log, mut tracker) = (&reader.log, reader.tracker.clone());
+        let (streams, stats) = py.detach(|| {
+            let stats = log.peek(&mut tracker).unwrap_or_else(|| log.stats());
+            (tracker.finish(), stats)
+        });
+        result(py, streams, stats, &reader.settings, false)
     }
 
     /// How many streams have not ended yet.
     fn unfinished(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        Ok(borrow(slf)?.tracker.unfinished())
+        let reader = borrow(slf)?;
+        if !reader.log.is_waiting() {
+            return Ok(reader.tracker.unfinished());
+        }
+        let mut tracker = reader.tracker.clone();
+        reader.log.peek(&mut tracker);
+        Ok(tracker.unfinished())
     }
 }

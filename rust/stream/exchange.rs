@@ -10,15 +10,23 @@ use crate::decoder::Exchange;
 use crate::error::Place;
 
 /// What is known of an exchange.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Here {
     number: u64,
     offset: u64,
+    source: u32,
     /// Its rows; not after some were forgotten.
     pub rows: Vec<usize>,
     kept: Option<Kept>,
     /// When it began, in seconds.
     pub began: Option<f64>,
+}
+
+impl Default for Here {
+    /// None.
+    fn default() -> Self {
+        Self { number: u64::MAX, offset: 0, source: 0, rows: Vec::new(), kept: None, began: None }
+    }
 }
 
 /// An exchange that is put aside, with what the tracker knows of it alone.
@@ -40,7 +48,7 @@ impl Tracker {
     pub(super) fn enter(&mut self, exchange: &Exchange<'_>) {
         self.put_aside();
         self.has_exchanges = true;
-        self.here = Here { number: exchange.number, offset: exchange.offset, ..Here::default() };
+        self.here = Here { number: exchange.number, offset: exchange.offset, source: self.source, ..Here::default() };
         self.keep_of_exchange(exchange.kept);
     }
 
@@ -90,6 +98,7 @@ impl Tracker {
             let row = self.begin(self.first_loss.unwrap_or(self.here.offset));
             self.rows[row].done = true;
             self.rows[row].malformed = self.first_loss.is_some();
+            self.rows[row].source = self.here.source;
         }
         while let Some(&row) = self.open_rows.last() {
             self.close(row);
@@ -98,10 +107,24 @@ impl Tracker {
         if let Some(before) = self.ended.take() {
             self.tell(before);
         }
-        let here = std::mem::replace(&mut self.here, Here { number: u64::MAX, ..Here::default() });
+        let here = std::mem::take(&mut self.here);
         for row in here.rows {
             self.rows[row].kept.clone_from(&here.kept);
             self.rows[row].began = here.began;
+        }
+    }
+
+    /// All exchanges have ended, those that were put aside in the order in which they began.
+    pub(super) fn leave_all(&mut self) {
+        if !self.has_exchanges {
+            return;
+        }
+        self.put_aside();
+        let mut others: Vec<_> = self.others.drain().collect();
+        others.sort_by_key(|&(number, _)| number);
+        for (_, mut aside) in others {
+            self.exchange_with(&mut aside);
+            self.leave();
         }
     }
 

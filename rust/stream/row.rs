@@ -54,6 +54,8 @@ pub struct Row {
     pub chunks: u64,
     /// Where its first event stands in the source.
     pub offset: u64,
+    /// In which one of several files one behind the other it began.
+    pub(super) source: u32,
     /// The last finish reason of its choice with the smallest index, as code in [`Streams::finish_reasons`](super::Streams::finish_reasons).
     pub finish_reason: i32,
     /// The last usage object, as sent, and the event that carried it.
@@ -96,6 +98,7 @@ impl Row {
             created: 0,
             chunks: 0,
             offset,
+            source: 0,
             finish_reason: -1,
             usage: None,
             cost: f64::NAN,

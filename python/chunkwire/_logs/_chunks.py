@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
-from chunkwire._logs._elements import Elements
+from chunkwire._logs._elements import Elements, is_open_array
 from chunkwire._logs._reader import SPACE, LogReader
 
 __all__ = ["ChunksReader"]
-
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 
 
 class ChunksReader(LogReader):
@@ -26,18 +22,11 @@ class ChunksReader(LogReader):
         indent = len(text) - len(text.lstrip(SPACE))
         inside, place = text.strip(SPACE), offset + indent
         first, self._is_first = self._is_first, False
-        if first and inside.startswith(b"[") and self._is_array_of_all(inside):
+        if first and inside.startswith(b"[") and is_open_array(inside):
             self._array, self._goes_on = Elements(self._max_event_bytes), True
             self._array_line(self._array, text[indent:], place, number, end)
         elif not self._is_foreign(inside, place, number):
             self._json(inside, lambda at: place + at, number, at_end=not end)
-
-    def _is_array_of_all(self, line: bytes) -> bool:
-        """Does the array go on in other lines? (Not if it breaks off in a string.)"""
-        array = Elements()
-        for _ in array.feed(line, 0, 1):
-            pass
-        return not array.closed and all(string[1] for string in _STRINGS.finditer(line))
 
     def _array_line(self, array: Elements, text: bytes, offset: int, number: int, end: bytes) -> None:
         for element in array.feed(text + end, offset, number):

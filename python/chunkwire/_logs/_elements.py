@@ -9,14 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["Elements"]
+__all__ = ["Elements", "is_open_array"]
 
 _BETWEEN = re.compile(rb"[ \t\r\n,]*+")
 _TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|([\[{])|([\]}])')
 _SCALAR = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|[^ \t\r\n,\]]++')
 
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+
 #: An element, where it begins, and its line.
 _Element = tuple[bytes, int, int]
+
+
+def is_open_array(line: bytes) -> bool:
+    """Does the array that begins a line go on in others? (Not if it breaks off in a string.)"""
+    array = Elements()
+    for _ in array.feed(line, 0, 1):
+        pass
+    return not array.closed and all(string[1] for string in _STRINGS.finditer(line))
 
 
 class Elements:

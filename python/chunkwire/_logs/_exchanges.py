@@ -35,9 +35,23 @@ _MAX_OPEN = 4096
 class Exchange:
     """One request with its response, as far as it is read."""
 
-    __slots__ = ("began", "first", "framer", "kept", "key", "last", "line", "offset", "open_places", "places", "time")
+    __slots__ = (
+        "began",
+        "first",
+        "framer",
+        "kept",
+        "key",
+        "last",
+        "line",
+        "number",
+        "offset",
+        "open_places",
+        "places",
+        "time",
+    )
 
-    def __init__(self, key: str, offset: int, line: int, framer: Framer) -> None:
+    def __init__(self, number: int, key: str, offset: int, line: int, framer: Framer) -> None:
+        self.number = number  #: from 0
         self.key = key
         self.offset = offset  #: of its first line
         self.line = line
@@ -108,6 +122,15 @@ class ExchangesReader(LogReader):
                 setattr(stats, name, getattr(stats, name) + size)
                 stats.wrapping_bytes -= size
         return stats
+
+    @property
+    def is_in_pieces(self) -> bool:
+        """Does a line hold but a piece of an exchange?"""
+        return self._reads
+
+    def turn(self) -> None:
+        """The log goes on in another file, and so do the exchanges that are open."""
+        self._end_lines()
 
     # --- lines
 
@@ -199,7 +222,7 @@ class ExchangesReader(LogReader):
 
     def _begin_alone(self, offset: int, number: int, key: str = "") -> Exchange:
         self._exchanges += 1
-        return Exchange(key, offset, number, Framer(self._max_event_bytes))
+        return Exchange(self._exchanges - 1, key, offset, number, Framer(self._max_event_bytes))
 
     def _begin(self, key: str, offset: int, number: int) -> Exchange:
         if len(self._open) >= _MAX_OPEN:
@@ -297,5 +320,5 @@ class ExchangesReader(LogReader):
         self._exchanges_sink.exchange(None)
 
     def _end(self) -> None:
-        for exchange in sorted(self._open.values(), key=lambda exchange: exchange.offset):
+        for exchange in sorted(self._open.values(), key=lambda exchange: exchange.number):
             self._close(exchange)

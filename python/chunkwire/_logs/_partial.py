@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["Cut", "partial"]
+__all__ = ["Cut", "partial", "partial_and_end"]
 
 #: How deep is looked.
 _MAX_DEPTH = 64
@@ -29,10 +29,17 @@ class _End(Exception):
 
 def partial(text: str) -> Any:
     """The value that a JSON text begins with, as far as it goes: what is cut, or behind an error, is absent."""
+    return partial_and_end(text)[0]
+
+
+def partial_and_end(text: str) -> tuple[Any, bool]:
+    """The same, and whether the value is there to its end."""
     found: list[Any] = []
+    has_end = False
     with suppress(_End):
         _value(text, 0, found.append, _MAX_DEPTH)
-    return found[0] if found else None
+        has_end = True
+    return (found[0] if found else None), has_end
 
 
 def _value(text: str, at: int, put: Any, depth: int) -> int:

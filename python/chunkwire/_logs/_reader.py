@@ -49,6 +49,7 @@ class LogReader(ChunkReader):
         # The variable is for tests, whose lines are short.
         self._max_line_bytes = int(os.environ.get("CHUNKWIRE_TEST_LINE_BYTES") or MAX_LINE_BYTES)
         self._lines = Lines(self._max_line_bytes)
+        self._bytes_before = 0  # those of sources that have ended
         self._exchanges = 0
         self._events = 0  # the number of the next event
         self._comments = self._comment_bytes = self._skipped_bytes = self._dropped_bytes = 0
@@ -66,10 +67,17 @@ class LogReader(ChunkReader):
             self._take_line(line)
         self._end()
 
+    def _end_lines(self) -> None:
+        """The end of a source behind which another one begins, whose places are counted anew."""
+        for line in self._lines.finish():
+            self._take_line(line)
+        self._bytes_before += self._lines.consumed
+        self._lines = Lines(self._max_line_bytes)
+
     def stats(self) -> Stats:
         """What was counted so far."""
         stats = super().stats()
-        stats.bytes = self._lines.consumed
+        stats.bytes = self._bytes_before + self._lines.consumed
         stats.events = self._events
         stats.comments += self._comments
         stats.comment_bytes += self._comment_bytes

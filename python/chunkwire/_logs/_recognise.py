@@ -16,7 +16,20 @@ from chunkwire._logs._partial import Cut, partial
 from chunkwire._logs._reader import is_whole
 from chunkwire._logs._times import seconds_of
 
-__all__ = ["FORMATS", "HEAD_BYTES", "Recognised", "recognise"]
+__all__ = [
+    "FORMATS",
+    "HEAD_BYTES",
+    "Recognised",
+    "best_text",
+    "comes_again",
+    "holds_choices",
+    "is_chunk",
+    "is_cut",
+    "is_piece",
+    "lines_of",
+    "recognise",
+    "value_at",
+]
 
 FORMATS = ("sse", "exchanges", "reads", "chunks", "har", "vcr")
 HEAD_BYTES = 1 << 16
@@ -99,13 +112,13 @@ def _by_first_value(first: Any) -> Recognised | None:
         return Recognised("har", None, None, None, "it is an object with log.entries, as HAR files are")
     if "interactions" in first or "http_interactions" in first:
         return Recognised("vcr", None, None, None, "it is an object with interactions, as in cassettes of vcr")
-    if _is_chunk(first):
+    if is_chunk(first):
         why = "the first line is a chunk by itself" if "choices" in first else "the first line says that it is a chunk"
         return Recognised("chunks", None, None, None, why)
     return None
 
 
-def _is_chunk(value: dict[str, Any]) -> bool:
+def is_chunk(value: dict[str, Any]) -> bool:
     kind = value.get("object")
     named = (
         isinstance(kind, str) and not isinstance(kind, Cut) and (kind.endswith("chunk") or kind == "chat.completion")
@@ -118,15 +131,15 @@ def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, 
     if format == "auto" and (id_field is not None or time_field is not None):
         format = "reads"
     if field is not None:
-        objects = _objects(head)
+        objects = lines_of(head)
         why = f"field='{field}' says where streams are"
-        if objects and all(_at(line, names_of(field), ...) is ... for line in objects):
+        if objects and all(value_at(line, names_of(field), ...) is ... for line in objects):
             why += f", though no line at the beginning has it (members: {_members_of(objects)})"
         found = _of_field(objects, names_of(field), why, format)
     else:
         found = recognise(head)
         if found.format in ("exchanges", "reads") and found.field is not None and format != "jsonl":
-            found = _of_field(_objects(head), names_of(found.field), f"{found.field} holds a body", format)
+            found = _of_field(lines_of(head), names_of(found.field), f"{found.field} holds a body", format)
     if found.format == "reads":
         found = found._replace(id_field=id_field or found.id_field, time_field=time_field or found.time_field)
     wanted = ("exchanges", "reads", "chunks") if format == "jsonl" else (format,)
@@ -135,25 +148,34 @@ def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, 
     return found
 
 
-def _objects(head: bytes) -> list[dict[str, Any]]:
+def lines_of(head: bytes) -> list[dict[str, Any]]:
     """The lines that are objects, as far as they are there."""
     lines = (partial(line.decode("utf-8", "replace")) for line in head.split(b"\n") if line.strip(_SPACE))
     return [line for line in lines if isinstance(line, dict)]
 
 
 def _by_lines(head: bytes) -> Recognised:
-    objects = _objects(head)
+    objects = lines_of(head)
     for kinds, what in ((_texts, "server-sent events"), (_documents, "chunks or completions as JSON")):
         for number, line in enumerate(objects, 1):
-            candidates = list(kinds(line, (), _MAX_DEPTH, _MAX_STRINGS))
-            if candidates:
-                best = min(candidates, key=lambda one: (_rank(one.path), -one.size))
-                return _of_field(objects, best.path, f"{path_of(best.path)} of line {number} holds {what}")
+            path = _best(kinds(line, (), _MAX_DEPTH, _MAX_STRINGS))
+            if path is not None:
+                return _of_field(objects, path, f"{path_of(path)} of line {number} holds {what}")
     if not any(objects):
         return Recognised("sse", None, None, None, "it begins as JSON does, but no line is an object")
     return Recognised(
         "sse", None, None, None, f"no member of its lines holds a stream (members: {_members_of(objects)})"
     )
+
+
+def best_text(line: dict[str, Any]) -> _Path | None:
+    """The likeliest of the members of a line whose text begins as event streams do."""
+    return _best(_texts(line, (), _MAX_DEPTH, _MAX_STRINGS))
+
+
+def _best(candidates: Iterable[_Candidate]) -> _Path | None:
+    best = min(candidates, key=lambda one: (_rank(one.path), -one.size), default=None)
+    return None if best is None else best.path
 
 
 def _members_of(objects: list[dict[str, Any]]) -> str:
@@ -196,14 +218,14 @@ def _documents(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_C
     for inner, item in _members(value, path, depth):
         read = partial(item) if isinstance(item, str) and strings and item.lstrip()[:1] in ("{", "[") else item
         if isinstance(read, (dict, list)):
-            if inner != _NAMELESS and _holds_choices(read):
+            if inner != _NAMELESS and holds_choices(read):
                 text = item if isinstance(item, str) else json.dumps(read)
                 yield _Candidate(inner, read, len(text.encode("utf-8", "surrogatepass")))
             elif read is item or isinstance(read, dict):
                 yield from _documents(read, inner, depth - 1, strings - (read is not item))
 
 
-def _holds_choices(value: Any) -> bool:
+def holds_choices(value: Any) -> bool:
     if isinstance(value, list):
         value = value[0] if value else None
     return isinstance(value, dict) and "choices" in value
@@ -212,21 +234,20 @@ def _holds_choices(value: Any) -> bool:
 def _of_field(objects: list[dict[str, Any]], path: _Path, why: str, format: str = "auto") -> Recognised:
     """Exchanges or reads, of which the body is known."""
     field = path_of(path)
-    values = [(line, value) for line in objects if (value := _at(line, path)) is not None]
+    values = [(line, value) for line in objects if (value := value_at(line, path)) is not None]
     line = values[0][0] if values else objects[0] if objects else {}
     id_path = _first_member(line, path, _IDS, _is_id)
     if format in ("exchanges", "reads"):
         is_reads = format == "reads"
         why += f", and format={format!r} says what a line is"
     elif id_path is not None:
-        ids = [found for line in objects if _is_id(found := _at(line, id_path)) and not isinstance(found, Cut)]
-        again = _first_again(map(json.dumps, ids))
+        again = _first_again(objects, id_path)
         is_reads = again is not None
         if again is not None:
             why += f", and {path_of(id_path)} {again[:60]} comes again: each line is a piece of an exchange"
     else:
-        texts = [value for _, value in values if not _is_cut(value)]
-        is_reads = len(texts) > 1 and all(map(_is_piece, texts))
+        texts = [value for _, value in values if not is_cut(value)]
+        is_reads = len(texts) > 1 and all(map(is_piece, texts))
         if is_reads:
             why += ", and each line has one event at most: each is a piece of an exchange"
     if not is_reads:
@@ -242,12 +263,21 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
-def _first_again(values: Iterable[str]) -> str | None:
+def comes_again(objects: list[dict[str, Any]], line: dict[str, Any], path: _Path) -> tuple[bool, str | None]:
+    """Has a line with a body at this path an id, and which one comes in two lines?"""
+    id_path = _first_member(line, path, _IDS, _is_id)
+    return id_path is not None, None if id_path is None else _first_again(objects, id_path)
+
+
+def _first_again(objects: list[dict[str, Any]], id_path: _Path) -> str | None:
     known: set[str] = set()
-    for value in values:
-        if value in known:
-            return value
-        known.add(value)
+    for line in objects:
+        found = value_at(line, id_path)
+        if _is_id(found) and not isinstance(found, Cut):
+            value = json.dumps(found)
+            if value in known:
+                return value
+            known.add(value)
     return None
 
 
@@ -255,12 +285,12 @@ def _first_member(line: dict[str, Any], path: _Path, names: tuple[str, ...], fit
     """The path of the first member of these names, beside the body or at the top."""
     for name in names:
         for place in dict.fromkeys(((*path[:-1], name), (name,))):
-            if place != path and fits(_at(line, place)):
+            if place != path and fits(value_at(line, place)):
                 return place
     return None
 
 
-def _at(value: Any, path: _Path, absent: Any = None) -> Any:
+def value_at(value: Any, path: _Path, absent: Any = None) -> Any:
     """What is at the end of a path, in what there is of a line."""
     for name in path:
         if isinstance(value, str):
@@ -274,21 +304,21 @@ def _at(value: Any, path: _Path, absent: Any = None) -> Any:
     return value
 
 
-def _is_cut(value: Any) -> bool:
+def is_cut(value: Any) -> bool:
     """Did the head cut this value?"""
-    return isinstance(value, Cut) or (isinstance(value, (dict, list)) and any(map(_is_cut, _inside(value))))
+    return isinstance(value, Cut) or (isinstance(value, (dict, list)) and any(map(is_cut, _inside(value))))
 
 
 def _inside(value: Any) -> Any:
     return value.values() if isinstance(value, dict) else value
 
 
-def _is_piece(value: Any) -> bool:
+def is_piece(value: Any) -> bool:
     """Is it one event at most, and no whole stream?"""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         value = partial(value)
     if isinstance(value, list):
-        return len(value) <= 1 and all(map(_is_piece, value))
+        return len(value) <= 1 and all(map(is_piece, value))
     if isinstance(value, dict):
         return not is_whole(value)
     return not isinstance(value, str) or sum(bool(_DATA.search(block)) for block in _BLANK_LINE.split(value)) <= 1

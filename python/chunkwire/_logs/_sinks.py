@@ -25,6 +25,8 @@ class ExchangeRows:
     def __init__(self, *, measures: bool, keep: int) -> None:
         self._measures = measures
         self._keep = keep
+        self.source = 0  #: which file it is, of several one behind the other
+        self._open: dict[Exchange, int] = {}  # in which file it began
         self._trackers: dict[Exchange, Tracker] = {}
         self._exchange: Exchange | None = None
         self._rows: list[Row] = []
@@ -33,10 +35,14 @@ class ExchangeRows:
     def exchange(self, exchange: Exchange | None) -> None:
         """What follows is of this one."""
         self._exchange = exchange
+        if exchange is not None:
+            self._open.setdefault(exchange, self.source)
 
     def end(self, exchange: Exchange) -> None:
         """This one has ended: its streams, or one row that says that there was none."""
+        source = self._open.pop(exchange)
         tracker = self._trackers.pop(exchange, None) or Tracker()
+        has_begun = tracker.begun
         rows = tracker.finished()
         if not rows:
             row = Row(exchange.offset, 0, 0)
@@ -44,8 +50,28 @@ class ExchangeRows:
             rows.append(row)
         for row in rows:
             row.kept, row.began = exchange.kept, exchange.began
+            if not has_begun:
+                row.source = source
         self._rows += rows
         self._wrong += tracker.wrong
+
+    def next_source(self) -> None:
+        """What follows stands in another file."""
+        self.source += 1
+        for tracker in self._trackers.values():
+            tracker.source = self.source
+
+    def copy(self) -> ExchangeRows:
+        """The same, to be finished while this goes on."""
+        other = ExchangeRows(measures=self._measures, keep=self._keep)
+        other.source, other._open = self.source, self._open.copy()
+        other._trackers = {exchange: tracker.copy() for exchange, tracker in self._trackers.items()}
+        other._rows, other._wrong = self._rows.copy(), self._wrong.copy()
+        return other
+
+    def unfinished(self) -> int:
+        """How many streams have begun and not ended."""
+        return sum(tracker.unfinished() for tracker in self._trackers.values())
 
     def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
         """Takes a chunk."""
@@ -81,8 +107,15 @@ class ExchangeRows:
 
     def finish(self) -> tuple[dict[str, Any], _Wrong]:
         """The columns, and the usage that they cannot hold, as `Tracker.finish` has them."""
-        self._rows.sort(key=lambda row: row.offset)
-        return columns_of(self._rows, self._wrong, measures=self._measures, keep=self._keep), self._wrong
+        rows, wrong = self.finished()
+        return columns_of(rows, wrong, measures=self._measures, keep=self._keep), wrong
+
+    def finished(self) -> tuple[list[Row], _Wrong]:
+        """Ends all exchanges; gives the rows in their order, and the usage that is no object."""
+        for exchange in sorted(self._open, key=lambda exchange: exchange.number):
+            self.end(exchange)
+        self._rows.sort(key=lambda row: (row.source, row.offset))
+        return self._rows, self._wrong
 
     def _tracker(self) -> Tracker:
         exchange = self._exchange
@@ -90,6 +123,7 @@ class ExchangeRows:
         tracker = self._trackers.get(exchange)
         if tracker is None:
             tracker = self._trackers[exchange] = Tracker(measures=self._measures)
+            tracker.source = self.source
         return tracker
 
 
