@@ -265,13 +265,16 @@ def format_to_feed(
     """The format of what is fed: those that are converted are read from paths only, by the function that is named."""
     log = check_format(format, field, id_field, time_field)
     if format in ("har", "vcr"):
-        raise ValueError(whole_only(format, instead))
+        raise WholeOnly(format, instead)
     return {"format": format} | log
 
 
-def whole_only(format: str, instead: str) -> str:
-    """What is to be said of a format of which nothing can be read before the file is whole."""
-    return f"a file of format {format!r} is read whole: use chunkwire.{instead}()"
+class WholeOnly(ValueError):
+    """Nothing can be read of a file of this format before it is whole."""
+
+    def __init__(self, format: str, instead: str) -> None:
+        super().__init__(f"a file of format {format!r} is read whole: use chunkwire.{instead}()")
+        self.format = format
 
 
 def adecode(

@@ -11,7 +11,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._decode import MAX_EVENT_BYTES, WholeOnly
 from chunkwire._seams import Mark, Seam
 from chunkwire._sources import check_format
 from chunkwire._stats import Stats
@@ -152,6 +152,13 @@ def _log(format: str, field: str | None, id_field: str | None, time_field: str |
 
 
 def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[UsageTable]:
+    try:
+        yield from _all_tables(growing, reader, every)
+    except WholeOnly as error:
+        raise growing.refusal(_NAMES[error.format]) from None
+
+
+def _all_tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[UsageTable]:
     told, has_news = time.monotonic() - every, True
     with growing:
         while True:
@@ -239,7 +246,11 @@ class Followed:
         if self._is_over:
             self.close()
             return None
-        more = self._growing.next()
+        try:
+            more = self._growing.next()
+        except ValueError:  # it cannot grow
+            self.close()
+            raise
         if isinstance(more, float):
             return more
         if more is Mark.END:

@@ -136,7 +136,7 @@ class _Open(Protocol):
         """Can it be said by this piece of a new file what it is, if it could not before?"""
 
     def is_other(self, data: bytes, *, at_end: bool) -> bool | None:
-        """Is what a new file begins with no more of it? None if that cannot be said yet; ``at_end``: nothing follows."""
+        """Is what a new file begins with no more of it? None if it cannot be said yet; ``at_end``: nothing follows."""
 
 
 class _OpenEvent:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES, format_to_feed, whole_only
+from chunkwire._decode import MAX_EVENT_BYTES, WholeOnly, format_to_feed
 from chunkwire._reading import Read
 from chunkwire._rows import Parts
 from chunkwire._table import UsageTable, check_keep
@@ -65,7 +65,7 @@ class UsageReader:
         try:
             self._reader.feed(data)
         except self._module.NeedsConversion as error:
-            raise ValueError(whole_only(error.format, "usage")) from None
+            raise WholeOnly(error.format, "usage") from None
 
     def _look(self, head: bytes) -> None:
         """Takes what the log begins with, where that is not to be read: it is recognised by it."""
@@ -81,7 +81,7 @@ class UsageReader:
         try:
             self._reader.end(goes_on=goes_on)
         except self._module.NeedsConversion as error:
-            raise ValueError(whole_only(error.format, "usage")) from None
+            raise WholeOnly(error.format, "usage") from None
 
     def usage(self) -> UsageTable:
         """The usage of all streams so far, as if no more came: one that has not ended yet is ``truncated``."""
