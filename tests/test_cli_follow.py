@@ -62,6 +62,52 @@ def test_the_table_of_a_log_that_grows(tmp_path: Path, run: Run) -> None:
     assert run("usage", path, "--follow", *IDLE).out == run("usage", path).out
 
 
+def exchange(number: int) -> bytes:
+    members = {"request_id": number, "user": ["ann", "bob"][number % 2], "body": stream(number).decode()}
+    return json.dumps(members).encode() + b"\n"
+
+
+def test_json_lines(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(exchange(0) + exchange(1) + exchange(2)[:-1])
+    told = ("--format-in", "exchanges", "--field", "body")
+    for options in (), told:
+        result = run("follow", path, *options, *IDLE)
+        assert (result.code, result.err) == (0, "")
+        assert result.out == run("decode", path, *options).out
+        assert len(result.out.splitlines()) == 6
+    table = run("usage", path, "--follow", "--keep", "user", "--by", "user", *IDLE)
+    assert table.out == run("usage", path, "--keep", "user", "--by", "user").out
+    assert "ann" in table.out
+    assert run("follow", path, *told, "--from-end", *IDLE).out == ""
+    rows = run("usage", path, "--follow", "--rows", "--format", "csv", "--keep", "user", *told, *IDLE)
+    assert [row["user"] for row in csv.DictReader(io.StringIO(rows.out))] == ["ann", "bob", "ann"]
+
+
+def test_damage_of_json_lines_is_told_with_their_format(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(exchange(0) + b"{oops\n")
+    result = run("follow", path, "--format-in", "jsonl", *IDLE)
+    assert len(result.out.splitlines()) == 2
+    assert f"skipped 1 damage: `chunkwire check {path} --format-in jsonl` tells where" in result.err
+
+
+def test_why_nothing_comes_is_told_once(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chunkwire._cli._follow._PATIENCE", 0.1)
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(exchange(0))
+    result = run("follow", path, "--idle", "0.5")
+    assert len(result.out.splitlines()) == 2  # which come in the end
+    assert result.err.count("waiting until it is certain how") == 1
+    assert "--format-in" in result.err
+    path.write_bytes(b'{"level": "info"}\n' * 4000)
+    result = run("follow", path, "--idle", "0.5")
+    assert result.err.count("no member of its lines holds a stream (members: level); --field names") == 1
+    for log in b"", stream(0):
+        path.write_bytes(log)
+        assert run("follow", path, "--idle", "0.5").err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -73,6 +119,9 @@ def test_the_table_of_a_log_that_grows(tmp_path: Path, run: Run) -> None:
         (("usage", "a.sse", "--follow", "--estimate"), "--estimate"),
         (("usage", "a.sse", "--from-end"), "they need --follow"),
         (("usage", "a.sse", "--idle", "3"), "they need --follow"),
+        (("follow", "a.sse", "--format-in", "har"), "format 'har' cannot be followed: a HAR file is whole only when"),
+        (("usage", "a.sse", "--follow", "--format-in", "vcr"), "format 'vcr' cannot be followed"),
+        (("follow", "a.sse", "--format-in", "sse", "--field", "x"), "field names a member of lines"),
     ],
 )
 def test_what_cannot_be(arguments: tuple[str, ...], error: str, run: Run) -> None:

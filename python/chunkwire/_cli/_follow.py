@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +15,12 @@ from typing import Any
 
 import chunkwire
 from chunkwire._cli._decode import line_of
-from chunkwire._cli._output import check_hint, damage_text, flush, note, stdout_bytes, writing
+from chunkwire._cli._output import check_hint, damage_text, flush, log_options, note, stdout_bytes, writing
 
 __all__ = ["live", "run"]
+
+#: So many seconds nothing may come before it is told why.
+_PATIENCE = 2.0
 
 
 def run(options: Namespace) -> int:
@@ -24,13 +28,15 @@ def run(options: Namespace) -> int:
     path = _one_file(options)
     make: Callable[[Any], bytes] = _text if options.text else line_of(options.fields, path)
     write = stdout_bytes()
-    with _until_interrupt() as stop, chunkwire.follow(path, stop=stop, **_how(options)) as chunks:
+    hint = _Hint(path)
+    with _until_interrupt() as stop, chunkwire.follow(path, stop=hint.then(stop), **_how(options)) as chunks:
+        hint.chunks = chunks
         for chunk in chunks:
             with writing():
                 write(make(chunk))
             flush()  # whoever reads this waits for it
     if damage := damage_text(chunks.stats):
-        note(f"skipped {damage}: {check_hint(options.paths)}")
+        note(f"skipped {damage}: {check_hint(options.paths, options)}")
     return 0
 
 
@@ -43,12 +49,43 @@ def live(options: Namespace, text_of: Callable[[chunkwire.UsageTable], str]) -> 
     if screen is None:
         note(f"following {path}; Ctrl-C ends it")
     with _until_interrupt() as stop:
-        for table in chunkwire.follow_usage(path, stop=stop, **_how(options)):
+        for table in chunkwire.follow_usage(path, stop=stop, keep=options.keep, **_how(options)):
             if screen is not None:
                 screen.show(f"{text_of(table)}\nfollowing {path}; Ctrl-C ends it")
     if screen is not None:
         screen.clear()
     return table  # of which there is always one, in the end
+
+
+class _Hint:
+    """Tells why nothing comes, once: where the format is not certain yet, or is none that holds streams."""
+
+    def __init__(self, path: str) -> None:
+        self.chunks: chunkwire.Followed | None = None
+        self._path = path
+        self._since = time.monotonic()
+
+    def then(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """What is asked now and then, while nothing is written."""
+
+        def ask() -> bool:
+            if self.chunks is not None and time.monotonic() - self._since >= _PATIENCE:
+                self._tell(self.chunks)
+            return stop()
+
+        return ask
+
+    def _tell(self, chunks: chunkwire.Followed) -> None:
+        if chunks.format is None:
+            if not chunks.stats.bytes:
+                return
+            note(
+                f"waiting until it is certain how {self._path} holds streams (64 KiB of it will tell); "
+                "--format-in, or --field and what else it needs, says so at once"
+            )
+        elif chunks.why is not None and chunks.why.startswith("no member"):
+            note(f"{self._path}: {chunks.why}; --field names the one that does")
+        self._since = float("inf")
 
 
 def _one_file(options: Namespace) -> str:
@@ -65,6 +102,7 @@ def _how(options: Namespace) -> dict[str, Any]:
         "idle": options.idle,
         "strict": options.strict,
         "engine": options.engine,
+        **log_options(options),
     }
 
 

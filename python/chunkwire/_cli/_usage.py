@@ -49,15 +49,13 @@ _MAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 def run(options: Namespace) -> int:
     """Runs the command."""
     about = {name: getattr(options, name) for name in ("by", "since", "until", "breakdown", "percentiles")}
-    nothing = _read(b"", options)
+    nothing = _read(b"", options, **({"format": "auto"} if options.format_in in ("har", "vcr") else {}))
     keys = sorting(options.sort, nothing) if options.rows else None
     if not options.rows:
         about |= {"sort": options.sort, "top": options.top}
     _check_files(options)
     if not options.follow and (options.from_end or options.idle is not None):
         raise ValueError("--from-end and --idle are about a log that is followed: they need --follow")
-    if options.follow and (options.format_in not in ("auto", "sse") or options.field or options.keep):
-        raise ValueError("a log that is followed is server-sent events: leave --format-in, --field and --keep away")
     if options.report:
         _report.needed()
     if options.chart and (options.rows or options.format != "table"):
@@ -105,7 +103,7 @@ def _check_files(options: Namespace) -> None:
 
 def _read(sources: Any, options: Namespace, **others: Any) -> chunkwire.UsageTable:
     """The table, with estimates and costs if those are wanted."""
-    others |= {"keep": options.keep, **log_options(options)}
+    others = {"keep": options.keep, **log_options(options), **others}
     return _priced(chunkwire.usage(sources, estimate=options.estimate, **others), options)
 
 
