@@ -75,12 +75,6 @@ def table_of(text: str) -> tuple[list[str], list[list[str]]]:
         ([*LIMITS, "--top", "1"], {"since": "2026-11-20", "until": "2026-11-22", "top": 1}),
     ],
 )
-def test_a_har_file_that_is_named(tmp_path: Path, run: Run) -> None:
-    path = tmp_path / "session.har"
-    path.write_bytes(har([("text/event-stream", log(7))]))
-    assert run("usage", path, "--format-in", "har") == run("usage", path)
-
-
 def test_json_is_the_summary(
     run: Run, path: Path, table: chunkwire.UsageTable, arguments: list[str], options: dict[str, Any]
 ) -> None:
@@ -253,3 +247,9 @@ def test_all_of_it_fits_a_terminal(rich: bool, columns: int) -> None:
         assert sum(line.startswith("other") for line in lines) >= 1
         assert "…" not in lines[0].replace("model", ""), "no number is cut"
         assert any(line.endswith("p99") for line in lines)
+
+
+def test_a_har_file_that_is_named(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "session.har"
+    path.write_bytes(har([("text/event-stream", log(7))]))
+    assert run("usage", path, "--format-in", "har") == run("usage", path)

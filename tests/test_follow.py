@@ -166,6 +166,51 @@ def test_a_copy_that_is_being_made_is_not_read(tmp_path: Path) -> None:
     tail.close()
 
 
+def test_a_file_that_was_moved_away_unread_comes_first(tmp_path: Path) -> None:
+    """What is beside it is no copy of it, though nothing of it was read that could tell."""
+    path = tmp_path / "log.sse"
+    path.touch()
+    tail = Tail(str(path))
+    path.write_bytes(event(0))
+    path.rename(tmp_path / "elsewhere")
+    path.write_bytes(event(1))
+    path.rename(f"{path}.1")
+    path.write_bytes(event(2))
+    assert [piece.data for piece in iter(tail.read, None)] == [event(0), event(1), event(2)]
+    tail.close()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_is_renamed_while_it_is_looked_for_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0))
+    tail = Tail(str(path))
+    assert tail.read() is not None
+    path.rename(f"{path}.3")
+    for number in (1, 2):
+        path.write_bytes(event(number))
+        path.rename(f"{path}.{3 - number}")
+    path.write_bytes(event(3))
+    siblings, calls = Tail._siblings, iter(range(100))
+
+    def seen(tail: Tail) -> list[tuple[str, int]]:
+        found = siblings(tail)
+        return found[:lost] + found[lost + 1 :] if next(calls) == 0 else found
+
+    monkeypatch.setattr(Tail, "_siblings", seen)
+    assert [piece.data for piece in iter(tail.read, None)] == [event(1), event(2), event(3)]
+    # Where all changes all the time nothing is given, and nothing is lost.
+    path.rename(f"{path}.0")
+    path.write_bytes(event(4))
+    monkeypatch.setattr(Tail, "_siblings", lambda _: [(f"{path}.9", next(calls))])
+    assert tail.read() is None
+    monkeypatch.setattr(Tail, "_siblings", siblings)
+    assert [piece.data for piece in iter(tail.read, None)] == [event(4)]
+    tail.close()
+
+
 def test_a_removed_file_comes_again(tmp_path: Path) -> None:
     def between(writer: Writer) -> None:
         if writer.random.random() < 0.1:

@@ -15,7 +15,9 @@ import os
 import re
 import stat
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chunkwire._packing import packing_of
 
@@ -26,6 +28,8 @@ _BLOCK_BYTES = 1 << 18
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 #: So many bytes before the place, and at the beginning, are compared to see whether a file is still the same.
 _MEMORY = 256
+#: So often it is looked what stands beside the file, while that changes.
+_LOOKS = 10
 #: What rotation puts behind a name: a number, a date, a time. (Not ".gz": what is packed is no longer written to.)
 _ROTATED = re.compile(r"[-_.]?\d[-_.:T\d]*")
 #: Where the head of a tar says that it is one.
@@ -45,6 +49,7 @@ class _File:
     """A file, and how far it is read."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._handle = os.open(path, _FLAGS)
         self.at = 0
         self.is_first = True
@@ -123,6 +128,17 @@ def _packed(path: str, head: bytes) -> str:
     return ""
 
 
+class _Changing(Exception):
+    """What stands beside the file changes all the time: it is looked again later."""
+
+
+class _Sibling(NamedTuple):
+    """A file beside the one that is followed, and how it began when it was looked at."""
+
+    file: _File
+    head: bytes
+
+
 class Tail:
     """What is written to a file.
 
@@ -139,7 +155,12 @@ class Tail:
                 raise ValueError(f"{path} is {what}: only a file that is written plainly can be followed")
             #: What stands before the place where it begins, as far as it matters.
             self.before = self._file.skip() if at_end else b""
-            self._known = self._heads()
+            self._known: dict[tuple[int, int], bytes] = {}
+            with suppress(_Changing):
+                looked = self._look()
+                self._set_known(looked)
+                for one in looked:
+                    one.file.close()
         except BaseException:
             self.close()
             raise
@@ -156,6 +177,12 @@ class Tail:
 
     def read(self) -> Piece | None:
         """The next piece."""
+        try:
+            return self._read()
+        except _Changing:
+            return None
+
+    def _read(self) -> Piece | None:
         while True:
             file = self._file
             # Where nothing was read yet, only the copies can tell that something was there.
@@ -183,25 +210,43 @@ class Tail:
             new = _File(self.path)
         except (OSError, ValueError):  # between two files, or not to be read now
             return False
-        between: list[_File] = []
-        if new.key != file.key:
-            before, after = self._news(file)
-            between = [*before, *after]
-        # Who writes may have the old file open still, until the new one has something.
-        if new.key == file.key or not (new.size() or between):
+        if new.key == file.key:
             new.close()
             return False
-        self._waiting.extend([*between, new])
-        self._known = self._heads()
+        try:
+            looked = self._look()
+        except _Changing:
+            new.close()
+            raise
+        before, after = self._news(looked, file)
+        between = [*before, *after]
+        # Who writes may have the old file open still, until the new one has something.
+        if not (new.size() or between):
+            new.close()
+            return False
+        if any(other.key == new.key for other in between):  # which was new a moment ago
+            new.close()
+            self._waiting.extend(between)
+        else:
+            self._waiting.extend([*between, new])
+        self._set_known(looked)
         return True  # the old file may have got more until now
 
     def _turn_to_copies(self) -> bool:
         """Goes on with copies of the file that were made before it was cut to nothing, and then with the file anew;
         False if there are none."""
         file = self._file
-        copies, later = self._news(file)
+        # Of a file that was moved away nothing was cut, and what came beside it is no copy.
+        if file.at == 0 and not self._is_in_its_place():
+            return False
+        looked = self._look()
+        copies, later = self._news(looked, file)
         for other in later:
             other.close()
+        if file.at == 0 and not self._is_in_its_place():  # which may have been just now
+            for other in copies:
+                other.close()
+            return False
         while copies and not copies[0].goes_on(file):
             copies.pop(0).close()
         early = None  # a copy of what is in the file, which is yet to be cut: only then it counts
@@ -215,14 +260,23 @@ class Tail:
         file.restart()
         self._waiting.extendleft((file, *copies[:0:-1]))
         self._file = copies[0]
-        self._known = self._heads()
+        self._set_known(looked)
         if early is not None:
             self._known.pop(early.key, None)
         return True
 
-    def _siblings(self) -> list[str]:
-        """Files beside this one that bear its name and what rotation puts behind it, in the order of their last change
-        (which a system tells to a few milliseconds; of two numbers the larger is the older)."""
+    def _is_in_its_place(self) -> bool:
+        """Does the file bear its name still?"""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._file.key
+
+    def _siblings(self) -> list[tuple[str, int]]:
+        """The paths of files beside this one that bear its name and what rotation puts behind it, each with its inode,
+        in the order of their last change (which a system tells to a few milliseconds; of two numbers the larger is the
+        older)."""
         found = []
         try:
             with os.scandir(self._folder or ".") as entries:
@@ -230,39 +284,45 @@ class Tail:
                     behind = entry.name.removeprefix(self._name)
                     if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind) and entry.is_file():
                         number = behind[1:] if behind[1:].isdecimal() else "0"
-                        found.append((entry.stat().st_mtime_ns, -int(number), entry.path))
+                        status = os.stat(entry.path)
+                        found.append((status.st_mtime_ns, -int(number), entry.path, status.st_ino))
         except OSError:
             return []
-        return [path for *_, path in sorted(found)]
+        return [(path, inode) for *_, path, inode in sorted(found)]
 
-    def _opened(self) -> list[_File]:
-        found = []
-        for path in self._siblings():
-            try:
-                found.append(_File(path))
-            except (OSError, ValueError):
-                continue
-        return found
+    def _look(self) -> list[_Sibling]:
+        """The same files, open: as they are at one moment, for a file that is renamed meanwhile would be missed."""
+        for _ in range(_LOOKS):
+            siblings = self._siblings()
+            found: list[_Sibling] = []
+            for path, _ in siblings:
+                try:
+                    file = _File(path)
+                except (OSError, ValueError):
+                    continue
+                found.append(_Sibling(file, file.bytes_at(0, _MEMORY)))
+            inodes = dict(siblings)
+            if all(inodes[one.file.path] == one.file.key[1] for one in found) and self._siblings() == siblings:
+                return found
+            for one in found:
+                one.file.close()
+        raise _Changing
 
-    def _heads(self) -> dict[tuple[int, int], bytes]:
-        """How the files beside this one begin."""
-        heads = {}
-        for file in self._opened():
-            heads[file.key] = file.bytes_at(0, _MEMORY)
-            file.close()
-        return heads
+    def _set_known(self, looked: list[_Sibling]) -> None:
+        """These are no news any more."""
+        self._known = {one.file.key: one.head for one in looked}
 
-    def _news(self, file: _File) -> tuple[list[_File], list[_File]]:
-        """Files beside this one that were not there before, last changed before it and after it. (A system gives the
-        inode of a file that is gone to another.)"""
+    def _news(self, looked: list[_Sibling], file: _File) -> tuple[list[_File], list[_File]]:
+        """Files beside this one that were not there before, last changed before it and after it; the others are closed.
+        (A system gives the inode of a file that is gone to another.)"""
         before: list[_File] = []
         after: list[_File] = []
         found = before
-        for other in self._opened():
+        for other, start in looked:
             head = self._known.get(other.key)
             if other.key == file.key:
                 found = after
-            elif not head or other.bytes_at(0, len(head)) != head:
+            elif not head or not start.startswith(head):
                 found.append(other)
                 continue
             other.close()
