@@ -339,7 +339,12 @@ def test_truncation_of_what_was_copied(tmp_path: Path, format: str, seed: int, e
     assert sorted(found) == given
 
 
-BROKEN = line_of("exchanges", 1)[:60]
+def rotate_again(path: Path, data: bytes) -> Callable[[], object]:
+    def step() -> None:
+        path.rename(f"{path}-2026-11-28")
+        path.write_bytes(data)
+
+    return step
 
 
 @pytest.mark.parametrize("change", [rotate, truncate])
@@ -351,6 +356,7 @@ BROKEN = line_of("exchanges", 1)[:60]
         pytest.param(line_of("chunks", 0)[:30], line_of("chunks", 0)[30:], [0], [], id="a line in both"),
         pytest.param(line_of("chunks", 0)[:-1], b"\n" + line_of("chunks", 1), [0, 1], [], id="cut before its end"),
         pytest.param(line_of("chunks", 0)[:-1], line_of("chunks", 1), [0, 1], [], id="no end"),
+        pytest.param(line_of("chunks", 0)[:-1], b"{oops\n", [0], ["invalid_json"], id="no end, then a broken line"),
         pytest.param(line_of("chunks", 0)[:-2], line_of("chunks", 0)[-2:], [0], [], id="the bracket alone"),
         pytest.param(line_of("chunks", 9)[:60], line_of("chunks", 1), [1], ["truncated"], id="a line that broke off"),
         pytest.param(
@@ -394,6 +400,24 @@ def test_offsets_are_those_of_each_file(tmp_path: Path, engine: str) -> None:
     steps = Steps(path, rotate(path, line_of("exchanges", 0)))
     offsets = [chunk.offset for chunk in chunkwire.follow(path, stop=steps, format="jsonl", engine=engine)]  # type: ignore[arg-type]
     assert offsets[:2] == offsets[2:]
+
+
+@pytest.mark.parametrize("format", ["exchanges", "reads", "auto"])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_rows_are_in_the_order_of_files(tmp_path: Path, format: str, is_whole: bool, engine: str) -> None:
+    path = tmp_path / "log"
+
+    def line(number: int, more: str = "") -> bytes:
+        body: Any = event_of(9 * number)
+        if is_whole:
+            body = {"id": f"s{number}", "choices": [{"message": {"content": "x"}}]}
+        return json.dumps({"more": more, "id": f"r{number}", "text": body}).encode() + b"\n"
+
+    path.write_bytes(line(0, "x" * 500) + line(1))
+    steps = Steps(path, rotate(path, line(2) + line(3)), rotate_again(path, line(4)))
+    *_, last = chunkwire.follow_usage(path, stop=steps, format=format, engine=engine)  # type: ignore[arg-type]
+    assert list(last.id) == [f"s{number}" for number in range(5)]
+    assert list(last.offset)[2] == list(last.offset)[4] < list(last.offset)[1]
 
 
 def test_a_request_goes_on_in_the_next_file(tmp_path: Path, engine: str) -> None:
@@ -469,11 +493,14 @@ def test_what_is_recognised_is_the_beginning_of_all_files(tmp_path: Path, engine
     """One file is too short to tell reads from exchanges; an id that comes again in the next one does."""
     path = tmp_path / "log"
     lines = [json.dumps({"id": 1, "text": text}).encode() + b"\n" for text in (TEXT[:100], TEXT[100:])]
-    path.write_bytes(lines[0])
-    chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, lines[1])), engine=engine)  # type: ignore[arg-type]
-    assert len(list(chunks)) == 2
-    assert not chunks.stats.damaged
-    assert chunks.format == "reads"
+    for first in lines[0], lines[0][:-1]:
+        path.write_bytes(first)
+        chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, lines[1])), engine=engine)  # type: ignore[arg-type]
+        assert len(list(chunks)) == 2
+        assert not chunks.stats.damaged
+        assert chunks.format == "reads"
+        for one in tmp_path.iterdir():
+            one.unlink()
 
 
 # --- from the end --------------------------------------------------------------------------------------------------
@@ -499,6 +526,21 @@ def test_from_the_end(tmp_path: Path, format: str, cut: int, is_told: bool, engi
     assert found == ([1, 2, 3] if not cut else [2, 3])  # nobody saw how the first line began
     assert not chunks.stats.damaged
     assert chunks.format == format
+
+
+@pytest.mark.parametrize("cut", [300, 60])
+def test_what_stands_before_the_end_tells_the_format(tmp_path: Path, cut: int, engine: str) -> None:
+    """Also where only a piece of a line does, which is no part of any."""
+    path = tmp_path / "log"
+    line = json.dumps({"id": 7, "text": event_of(1)}).encode() + b"\n"
+    path.write_bytes((line + line)[:cut])
+    seen: list[int] = []
+    counts: list[int] = []
+    rest = (line + line)[cut:]
+    steps = [append(path, rest), append(path, line), lambda: counts.append(len(seen))]
+    for chunk in chunkwire.follow(path, start="end", stop=Steps(path, *steps), engine=engine):  # type: ignore[arg-type]
+        seen.append(chunk.offset)
+    assert counts[-1] == len(seen) == (1 if cut > len(line) else 2)
 
 
 def test_from_the_end_of_a_long_log(tmp_path: Path, engine: str) -> None:
@@ -641,6 +683,15 @@ def test_a_reader_of_several_sources(engine: str) -> None:
         reader.end()
         assert reader.usage().stats.exchanges == requests
         assert sum(reader.usage().chunks) == 4
+    reader = chunkwire.UsageReader(engine=engine)  # type: ignore[arg-type]
+    for log in LOGS.values():
+        reader.feed(log.data)
+        reader.end()
+    line = json.dumps({"id": 1, "text": event_of(0)}).encode() + b"\n"
+    for pieces in 1, 2:
+        assert list(reader.usage().chunks)[len(reader.usage()) - pieces :] != [1] * pieces
+        reader.feed(line.replace(b'"id": 1', b'"id": %d' % pieces))
+        assert list(reader.usage().chunks)[-pieces:] == [1] * pieces  # behind the others, though it may be a read yet
     reader = chunkwire.UsageReader(engine=engine)  # type: ignore[arg-type]
     for log in LOGS.values():
         reader.feed(log.data)
