@@ -688,6 +688,13 @@ def test_a_reader_of_several_sources(engine: str) -> None:
         reader.feed(log.data)
         reader.end()
     line = json.dumps({"id": 1, "text": event_of(0)}).encode() + b"\n"
+    for before in b"", TEXT.encode() * 2:
+        other = chunkwire.UsageReader(engine=engine)  # type: ignore[arg-type]
+        other.feed(before)
+        other.end()
+        other.feed(line.replace(b'"c', b'"x'))
+        assert list(other.usage().chunks)[-1] == 1
+        assert list(other.usage().chunks)[:-1] == ([2, 2] if before else [])
     for pieces in 1, 2:
         assert list(reader.usage().chunks)[len(reader.usage()) - pieces :] != [1] * pieces
         reader.feed(line.replace(b'"id": 1', b'"id": %d' % pieces))

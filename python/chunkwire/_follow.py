@@ -325,6 +325,7 @@ class _Growing:
         #: What the log begins with, where it is not read from there; of lines whole ones.
         self.seen = b""
         if before:
+            head = head[: self._tail.began]  # more may have come
             is_cut = len(head) < _HEAD_BYTES and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
             self.seen = head[: head.rfind(b"\n") + 1] if is_cut else head
 

@@ -155,6 +155,8 @@ class Tail:
                 raise ValueError(f"{path} is {what}: only a file that is written plainly can be followed")
             #: What stands before the place where it begins, as far as it matters.
             self.before = self._file.skip() if at_end else b""
+            #: That place.
+            self.began = self._file.at
             self._known: dict[tuple[int, int], bytes] = {}
             with suppress(_Changing):
                 looked = self._look()

@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 
+use super::HEAD_BYTES;
 use super::early::{early, fits};
+use super::reader::Reader;
 use super::recognise::{Format, Layout, Request, recognise};
-use super::{HEAD_BYTES, Reader};
 use crate::decoder::Stats;
 
 /// What came so far.
