@@ -21,6 +21,7 @@ import pytest
 
 import chunkwire
 from chunkwire import _follow
+from chunkwire._tail import Tail
 from test_follow import Steps, Writer, append, rotate, truncate
 from test_log_formats import SMALL, TEXT, small_logs
 from wrapping import Wrapped, batch_output, bodies, chunk_lines, completion, documents, exchanges, har, nested, reads
@@ -526,6 +527,25 @@ def test_from_the_end(tmp_path: Path, format: str, cut: int, is_told: bool, engi
     assert found == ([1, 2, 3] if not cut else [2, 3])  # nobody saw how the first line began
     assert not chunks.stats.damaged
     assert chunks.format == format
+
+
+def test_what_is_written_while_it_is_opened_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Else its id would come twice, and tell of reads."""
+    path = tmp_path / "log"
+    path.write_bytes(line_of("exchanges", 0))
+    head = Tail.head
+
+    def late(tail: Tail, most: int) -> bytes:
+        if most > 1000:
+            append(path, line_of("exchanges", 1))()
+        return head(tail, most)
+
+    monkeypatch.setattr(Tail, "head", late)
+    chunks = chunkwire.follow(path, start="end", idle=0, engine=engine)  # type: ignore[arg-type]
+    assert numbers(chunks) == [1, 1_000_001]
+    assert chunks.format == "exchanges"
 
 
 @pytest.mark.parametrize("cut", [300, 60])

@@ -26,9 +26,9 @@ class UsageReader:
         for data in socket: reader.feed(data)
         reader.usage().summary()             # at any time
 
-    Damage is counted in the table's ``stats``. A stream takes about 150 bytes of memory. The format is that of all
-    formats which come piece by piece; until it is certain (after the first lines, at most 64 KiB), tables are of what
-    it would be if nothing followed.
+    Damage is counted in the table's ``stats``. A stream takes about 150 bytes of memory. The format is recognised by
+    the beginning as soon as that is certain, after 64 KiB at the latest; until then tables are of what it would be if
+    nothing followed.
 
     Parameters
     ----------
