@@ -2,8 +2,8 @@
 //! file goes on with the format of the one before it.
 
 use super::recognise::{
-    Format, HEAD_BYTES, IDS, Layout, Request, Told, again, at, auto, best, holds_chunks, holds_events, is_chunk, is_id,
-    is_piece, may_be_other, member, objects, recognise,
+    Format, HEAD_BYTES, IDS, Layout, Request, Told, again, at, best, by_first_value, holds_chunks, holds_events,
+    is_chunk, is_id, is_piece, may_be_other, member, objects, recognise,
 };
 use super::scout::{Seen, first_value};
 use super::words::{BYTE_ORDER_MARK, behind_mark, is_event_line, skip_space};
@@ -44,12 +44,13 @@ fn is_settled(whole: &[u8], request: &Request) -> bool {
         return false;
     }
     let forced = matches!(request.told, Told::Format(_)) || (request.told == Told::Auto && request.is_beside());
+    if request.field.is_none() && by_first_value(&Some(value), whole[0]).is_some() {
+        return true; // what is no log of lines is told by it
+    }
     let lines = objects(whole);
     let found;
     let field = match &request.field {
         Some(field) => field,
-        // (What is no log of lines is told by its first value.)
-        None if matches!(auto(whole).format, Format::Har | Format::Vcr | Format::Chunks) => return true,
         None => {
             found = lines.iter().find_map(|line| best(line, holds_events));
             match &found {

@@ -111,6 +111,13 @@ impl Log {
         log
     }
 
+    /// The log is all there: nothing is gained by recognising it early.
+    pub fn be_whole(&mut self) {
+        if let State::Unknown(waiting) = &mut self.state {
+            waiting.wait();
+        }
+    }
+
     fn start(&mut self) {
         let Some(wanted) = &self.wanted else {
             self.state = State::Known(Reader::Plain(Decoder::new(self.options)));

@@ -200,7 +200,7 @@ pub fn recognise(head: &[u8], request: &Request) -> Layout {
     }
 }
 
-pub(super) fn auto(head: &[u8]) -> Layout {
+fn auto(head: &[u8]) -> Layout {
     let first = match head.first() {
         Some(&first @ (b'{' | b'[')) => first,
         Some(_) if is_cassette(head) => {
@@ -208,29 +208,33 @@ pub(super) fn auto(head: &[u8]) -> Layout {
         }
         _ => return Layout::new(Format::Sse, "it begins as no JSON does, so it is server-sent events"),
     };
-    let value = first_value(head).0;
-    match &value {
+    by_first_value(&first_value(head).0, first).unwrap_or_else(|| by_lines(&objects(head)))
+}
+
+/// What is no log of lines, or has a chunk on its first line.
+pub(super) fn by_first_value(value: &Option<Seen>, first: u8) -> Option<Layout> {
+    match value {
         Some(Seen::Array(items, _)) if matches!(items.first(), Some(Seen::Object(..))) => {
-            return Layout::new(Format::Chunks, "it begins with an array of objects");
+            return Some(Layout::new(Format::Chunks, "it begins with an array of objects"));
         }
         Some(value @ Seen::Object(..)) if first == b'{' => {
             if let Some(Seen::Object(log, _)) = value.get(b"log")
                 && log.iter().any(|(name, _)| [&b"entries"[..], b"creator", b"version"].contains(&&**name))
             {
-                return Layout::new(Format::Har, "it is an object with log.entries, as HAR files are");
+                return Some(Layout::new(Format::Har, "it is an object with log.entries, as HAR files are"));
             }
             if value.get(b"interactions").or_else(|| value.get(b"http_interactions")).is_some() {
-                return Layout::new(Format::Vcr, "it is an object with interactions, as in cassettes of vcr");
+                return Some(Layout::new(Format::Vcr, "it is an object with interactions, as in cassettes of vcr"));
             }
             if is_chunk(value) {
                 let has_choices = value.get(b"choices").is_some();
                 let says = if has_choices { "is a chunk by itself" } else { "says that it is a chunk" };
-                return Layout::new(Format::Chunks, format!("the first line {says}"));
+                return Some(Layout::new(Format::Chunks, format!("the first line {says}")));
             }
         }
         _ => {}
     }
-    by_lines(&objects(head))
+    None
 }
 
 /// What is left to find where something is known.

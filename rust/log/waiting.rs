@@ -44,6 +44,11 @@ impl Waiting {
         Self { before: Some(Box::new((layout, reader))), ..Self::default() }
     }
 
+    /// Does not look before there is as much as is looked at, or all.
+    pub fn wait(&mut self) {
+        self.asked.early = usize::MAX;
+    }
+
     /// Holds some more.
     pub fn hold(&mut self, piece: &[u8]) {
         self.held.extend_from_slice(piece);

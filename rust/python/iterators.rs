@@ -25,7 +25,11 @@ pub struct Reader {
 impl Reader {
     /// At the start of a source.
     pub fn new(source: &Bound<'_, PyAny>, settings: Settings) -> PyResult<Self> {
-        Ok(Self { feed: Some(Feed::new(source)?), pipeline: Pipeline::new(settings) })
+        let (feed, mut pipeline) = (Feed::new(source)?, Pipeline::new(settings));
+        if !matches!(feed, Feed::Iterator(_)) {
+            pipeline.be_whole();
+        }
+        Ok(Self { feed: Some(feed), pipeline })
     }
 
     /// Batches say of each chunk to which stream it belongs.

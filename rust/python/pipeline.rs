@@ -191,6 +191,11 @@ impl Pipeline {
         }
     }
 
+    /// See [`Log::be_whole`].
+    pub fn be_whole(&mut self) {
+        self.decoder.be_whole();
+    }
+
     /// From here on shapes and small batches are lent.
     pub fn lend(&mut self) {
         self.lends = true;

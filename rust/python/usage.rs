@@ -64,6 +64,9 @@ pub fn usage<'py>(
         }
     }
     let mut decoder = Log::new(settings.options, settings.wanted.clone());
+    if !matches!(feed, Feed::Iterator(_)) {
+        decoder.be_whole();
+    }
     let tracker = if measure {
         let mut measured = Measured::default();
         read(py, feed, &mut decoder, &mut measured)?;

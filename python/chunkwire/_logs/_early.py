@@ -12,6 +12,7 @@ from chunkwire._logs._recognise import (
     HEAD_BYTES,
     Recognised,
     best_text,
+    by_first_value,
     comes_again,
     holds_choices,
     is_chunk,
@@ -92,11 +93,11 @@ def _is_settled(whole: bytes, told: Told) -> bool:
         return bool(value) and isinstance(value[0], dict) and told.field is None
     if not has_end:
         return False
+    if told.field is None and by_first_value(value) is not None:
+        return True  # what is no log of lines is told by it
     lines = lines_of(text)
     if told.field is not None:
         path = names_of(told.field)
-    elif recognise(whole).format in ("har", "vcr", "chunks"):
-        return True  # what is no log of lines is told by its first value
     else:
         best = next((best for line in lines if (best := best_text(line)) is not None), None)
         if best is None:

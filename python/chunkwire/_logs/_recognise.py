@@ -21,6 +21,7 @@ __all__ = [
     "HEAD_BYTES",
     "Recognised",
     "best_text",
+    "by_first_value",
     "comes_again",
     "holds_choices",
     "is_chunk",
@@ -96,11 +97,12 @@ def recognise(
             return Recognised("vcr", None, None, None, "a line begins with interactions:, as in cassettes of vcr")
         return Recognised("sse", None, None, None, "it begins as no JSON does, so it is server-sent events")
     first = partial(head.decode("utf-8", "replace"))
-    found = _by_first_value(first)
+    found = by_first_value(first)
     return found or _by_lines(head)
 
 
-def _by_first_value(first: Any) -> Recognised | None:
+def by_first_value(first: Any) -> Recognised | None:
+    """What is no log of lines, or has a chunk on its first line."""
     if isinstance(first, list):
         if first and isinstance(first[0], dict):
             return Recognised("chunks", None, None, None, "it begins with an array of objects")
