@@ -252,4 +252,5 @@ def test_all_of_it_fits_a_terminal(rich: bool, columns: int) -> None:
 def test_a_har_file_that_is_named(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "session.har"
     path.write_bytes(har([("text/event-stream", log(7))]))
-    assert run("usage", path, "--format-in", "har") == run("usage", path)
+    named, found = (run("usage", path, *how, "--format", "csv") for how in (("--format-in", "har"), ()))
+    assert (named.code, named.out) == (0, found.out)
