@@ -69,7 +69,7 @@ class _Options:
                 time_field=found.time_field,
                 keep=self.keep,
             )
-        if found.why.startswith(("no member", "format=")):
+        if found.why.startswith("no member") or " was wanted, but " in found.why:
             return _ForeignReader(self.sink(), *self.arguments, why=found.why)
         return ChunkReader(self.sink(), *self.arguments)
 
