@@ -165,6 +165,34 @@ def test_lines_of_events_among_chunks_are_damage(engine: str) -> None:
     ]
 
 
+def test_damage_of_reads_is_told_in_the_order_of_the_log(engine: str) -> None:
+    log = lines(
+        {"id": 1, "text": stream("1")[:100]},
+        b"data: {}",
+        {"id": 1, "text": "\n\n"},
+        b"{oops",
+        {"id": 2, "text": "data: {\n\n"},
+    )
+    table = chunkwire.usage(log, engine=engine, format="reads", id_field="id", field="text")
+    kinds = [(one.kind, one.line) for one in table.stats.damages]
+    assert kinds == [("wrong_format", 2), ("invalid_json", 1), ("invalid_json", 4), ("invalid_json", 5)]
+
+
+def test_a_mark_stands_where_it_came(engine: str) -> None:
+    """What a later line of the exchange holds that is no text moves nothing."""
+    log = lines({"id": 1, "text": stream()[:40]}, {"id": 1, "text": "x...[truncated]"})
+    for more in (b"", lines({"id": 1, "text": None}), lines({"id": 1, "text": chunk()}), lines({"id": 1, "text": ""})):
+        table = chunkwire.usage(log + more, engine=engine, format="reads", id_field="id", field="text")
+        (damage,) = [one for one in table.stats.damages if one.kind == "truncated"]
+        assert (damage.line, damage.offset) == (1, log.index(b"data: ")), more
+
+
+def test_what_looks_like_json_behind_an_unknown_field_is_text(engine: str) -> None:
+    log = lines({"id": 1, "text": "what: ever\n"}, {"id": 1, "text": "[]\n"}, {"id": 1, "text": stream()})
+    stats = chunkwire.usage(log, engine=engine, format="reads", id_field="id", field="text").stats
+    assert (stats.chunks, stats.skipped_bytes) == (3, len("what: ever\n[]\n"))
+
+
 def test_finished_completions_are_welcome_everywhere(engine: str) -> None:
     whole = {"id": "w", "object": "chat.completion", "model": "m", "choices": [], "usage": USAGE}
     whole["choices"] = [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]

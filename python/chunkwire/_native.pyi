@@ -498,6 +498,11 @@ def usage_many(
     measure: bool = False,
     max_decompressed_bytes: int | None = None,
     progress: Callable[[int], object] | None = None,
+    format: str = "auto",
+    field: str | None = None,
+    id_field: str | None = None,
+    time_field: str | None = None,
+    keep: Sequence[str] = ...,
 ) -> list[tuple[Any, ...]]: ...
 def recognise(
     head: bytes,

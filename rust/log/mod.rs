@@ -62,6 +62,14 @@ impl Wanted {
     }
 }
 
+/// What was learned of one log's events and documents, for the next log: those of server-sent events, and those of what
+/// stands in JSON, which know no completions.
+#[derive(Default)]
+pub struct Learned {
+    pub(crate) events: Option<Box<Shapes>>,
+    documents: Option<Box<Shapes>>,
+}
+
 /// A log while it is decoded. It has the face of a [`Decoder`].
 pub struct Log {
     options: Options,
@@ -109,6 +117,32 @@ impl Log {
             log.begin(layout, Vec::new());
         }
         log
+    }
+
+    /// At the start of a log that begins with `head`: with all of it, or with [`HEAD_BYTES`] at least. These are decoded
+    /// like the others.
+    #[must_use]
+    pub fn begun(options: Options, wanted: Wanted, head: &[u8]) -> Self {
+        let mut log = Self::new(options, wanted);
+        if matches!(log.state, State::Unknown(_)) {
+            let layout = recognise(head, &log.wanted.get_or_insert_default().request);
+            log.begin(layout, Vec::new());
+        }
+        log
+    }
+
+    /// Starts with what was learned elsewhere, under the same options; only where it is known what the log is.
+    pub fn learn(&mut self, learned: &mut Learned) {
+        if let State::Known(reader) = &mut self.state {
+            reader.learn(learned);
+        }
+    }
+
+    /// Gives what was learned, for another log.
+    pub fn teach(&mut self, learned: &mut Learned) {
+        if let State::Known(reader) = &mut self.state {
+            reader.teach(learned);
+        }
     }
 
     /// How it is read, once that is known; None for an event stream that nobody had to recognise.
@@ -193,6 +227,13 @@ impl Log {
             State::Known(reader) => reader.finish(sink),
             State::Held(_) | State::Unknown(_) | State::Foreign(_) => {}
         }
+    }
+
+    /// Nothing more comes but damage: true if something was held. Call [`Log::decode`] with nothing then, until that says
+    /// that there is no more: what stands before the damage comes before it.
+    pub fn settle(&mut self) -> bool {
+        self.recognise_held();
+        matches!(self.state, State::Held(_))
     }
 
     /// What was held is decoded: the rest is decoded as it comes.
@@ -335,14 +376,14 @@ impl LinesReader {
         self.0.decoder().add_damage(damage);
     }
 
-    /// See [`Decoder::set_shapes`].
-    pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
-        self.0.decoder().set_shapes(shapes);
+    /// See [`Log::learn`].
+    pub fn learn(&mut self, learned: &mut Learned) {
+        self.0.learn(learned);
     }
 
-    /// See [`Decoder::take_shapes`].
-    pub fn take_shapes(&mut self) -> Option<Box<Shapes>> {
-        self.0.decoder().take_shapes()
+    /// See [`Log::teach`].
+    pub fn teach(&mut self, learned: &mut Learned) {
+        self.0.teach(learned);
     }
 }
 
@@ -382,6 +423,28 @@ impl Reader {
             Self::Plain(decoder) => decoder.finish(sink),
             Self::Exchanges(log) => log.finish(sink),
             Self::Chunks(log) => log.finish(sink),
+        }
+    }
+
+    fn learn(&mut self, learned: &mut Learned) {
+        match self {
+            Self::Plain(decoder) => decoder.set_shapes(learned.events.take()),
+            Self::Exchanges(log) => {
+                log.decoder().set_shapes(learned.events.take());
+                log.set_shapes(learned.documents.take());
+            }
+            Self::Chunks(log) => log.decoder().set_shapes(learned.documents.take()),
+        }
+    }
+
+    fn teach(&mut self, learned: &mut Learned) {
+        match self {
+            Self::Plain(decoder) => learned.events = decoder.take_shapes(),
+            Self::Exchanges(log) => {
+                learned.events = log.decoder().take_shapes();
+                learned.documents = log.take_shapes();
+            }
+            Self::Chunks(log) => learned.documents = log.decoder().take_shapes(),
         }
     }
 
