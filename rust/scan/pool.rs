@@ -474,7 +474,10 @@ impl Common {
         let Some(mut alone) = Alone::new(blocks, std::mem::take(memory), &self.setup, learned) else {
             return Ok(None);
         };
-        while !self.stop.load(Relaxed) && alone.work(&self.read)? {}
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = alone.work(&self.read)? && !self.stop.load(Relaxed);
+        }
         let (streams, stats, buffer) = alone.finish(learned);
         *memory = buffer;
         Ok(Some((streams, stats)))
