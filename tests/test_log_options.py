@@ -405,6 +405,29 @@ def test_a_field_that_leads_nowhere_is_told(run: Run, path: Path) -> None:
     assert "no line at the beginning has it (members: " in run("explain", path, "--field", "nope")[1]
 
 
+def test_members_that_no_line_has_are_told(run: Run, path: Path) -> None:
+    def told(*arguments: Any) -> str:
+        error: str = run(*arguments)[2]
+        return error
+
+    words = f"no line at the beginning of {path} has nope, which --{{}} names (members: user, meta, body)"
+    for command in ("usage", "decode", "text", "check"):
+        assert words.format("id-field") in told(command, path, "--id-field", "nope")
+        assert words.format("time-field") in told(command, path, "--time-field", "nope", "--id-field", "user")
+        assert "no line" not in told(command, path, "--id-field", "meta.n", "--time-field", "meta")
+    assert words.format("field") in told("decode", path, "--field", "nope")
+    assert words.format("field") in told("convert", path, "--to", "sse", "--field", "nope")
+    assert (
+        "no line at the beginning has nope or no2 (members: user, meta, body)"
+        in run("explain", path, "--id-field", "nope", "--time-field", "no2")[1]
+    )
+    other = path.with_name("other.sse")
+    other.write_bytes(stream().encode())
+    assert "(it is no JSON lines)" in told("usage", other, "--id-field", "nope")
+    assert "no line" not in told("usage", other, path, "--id-field", "user")
+    assert "no line at the beginning of the 2 logs that were" in told("usage", path.parent, "--id-field", "nope")
+
+
 def test_hints_say_how_the_log_was_read(run: Run, path: Path) -> None:
     assert f"`chunkwire check {path} --format-in chunks` tells where" in run("usage", path, "--format-in", "chunks")[1]
 

@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from chunkwire._archives import is_archive
 from chunkwire._feeds import Source
 from chunkwire._packing import packing_of
 
 if TYPE_CHECKING:
     from chunkwire._logs._convert import Note
 
-__all__ = ["Replayed", "convert", "head_of", "prepared"]
+__all__ = ["Replayed", "absent", "convert", "head_of", "prepared"]
 
 _HEAD_BYTES = 1 << 16
 _FIRST_BYTES = 512
@@ -73,6 +74,22 @@ def head_of(source: Source, max_decompressed_bytes: int | None = None) -> bytes:
         return _unpacked_head(source, max_decompressed_bytes) if packing_of(head) or is_brotli else head
     except OSError:
         return b""
+
+
+def absent(paths: Iterable[str], members: Iterable[str]) -> tuple[list[str], str]:
+    """Which of the members no line at the beginning of any of these files has, and what the first of them has instead;
+    all are there where there is no such file to look at. What is no file is left out, and so is an archive."""
+    from chunkwire._logs._recognise import absent_from
+
+    left, seen = list(members), ""
+    looked = False
+    for path in paths:
+        if not os.path.isfile(path) or is_archive(path):
+            continue
+        looked = True
+        left, found = absent_from(head_of(Source(path, path, path)), left)
+        seen = seen or found
+    return (left, seen) if looked else ([], "")
 
 
 def _unpacked_head(source: Source, max_decompressed_bytes: int | None) -> bytes:
