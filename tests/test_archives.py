@@ -213,6 +213,24 @@ def test_links_in_an_archive_that_is_cut(engine: str, tmp_path: Path) -> None:
     assert len(table.failures) == 0
 
 
+def test_very_many_links_to_one_log(engine: str, tmp_path: Path) -> None:
+    """Each is a pass through a tar, so they are bounded, and what is not read is told."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        info = tarfile.TarInfo("a.sse")
+        info.size = len(stream("a"))
+        archive.addfile(info, io.BytesIO(stream("a")))
+        for number in range(40):
+            info = tarfile.TarInfo(f"{number}.sse")
+            info.type, info.linkname = tarfile.LNKTYPE, "a.sse"
+            archive.addfile(info)
+    path = save(tmp_path, "links.tar", file.getvalue())
+    table = chunkwire.usage(path, engine=engine)
+    assert list(table.id) == ["a"] * 17
+    assert [label for label, _ in table.failures] == [f"{path}!{number}.sse" for number in range(16, 40)]
+    assert "too many links" in str(table.failures[0][1])
+
+
 def test_links_that_lead_nowhere_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save(tmp_path, "links.tar", with_links("tar"))
     assert main(["usage", path, "--format", "csv"]) == 0

@@ -37,6 +37,8 @@ _ENCRYPTED = 1
 _BEFORE_HEADERS = (b"L", b"K", b"x", b"g", b"X")
 _MOST_HEADER_BYTES = 1 << 20
 _MOST_TARGET_BYTES = 1 << 12
+#: So many links to one log are read, each in a pass of its own through the archive.
+_MOST_PASSES = 16
 _NO_END = "it ends before its end mark"
 _MORE = "the archive has more behind its end mark, which is not read"
 #: What `codec` calls the ways to pack of a zip that it knows: deflate and bzip2.
@@ -77,9 +79,10 @@ def members_of(path: str, label: str, opener: Opener | None = None) -> Iterator[
     archive = _Zip(path, label, opener)
     infos = archive.infos()
     links = Links()
+    texts = iter(archive.texts([info for info in infos if _is_link(info)]))
     for number, info in enumerate(infos):
         if _is_link(info):
-            links.add_link(info.filename, archive.text(info), is_hard=False)
+            links.add_link(info.filename, next(texts), is_hard=False)
         elif not info.is_dir():
             links.add_file(info.filename, number)
     found, lost = links.resolved()
@@ -144,18 +147,23 @@ class _Zip:
         _close(archive, file)
         return infos
 
-    def text(self, info: Any) -> str:
-        """What a small member holds; nothing where it cannot be read."""
+    def texts(self, infos: list[Any]) -> list[str]:
+        """What small members hold; nothing where one cannot be read."""
+        if not infos:
+            return []
         archive, file = self._new()
+        texts = []
         try:
-            text: str = archive.read(info).decode("utf-8", "surrogateescape")
-        except Exception as error:
-            if isinstance(error, (*_ZIP_ERRORS, RuntimeError)) or _is_odd(error):
-                return ""
-            raise
+            for info in infos:
+                try:
+                    texts.append(archive.read(info).decode("utf-8", "surrogateescape"))
+                except Exception as error:
+                    if not (isinstance(error, (*_ZIP_ERRORS, RuntimeError)) or _is_odd(error)):
+                        raise
+                    texts.append("")
         finally:
             _close(archive, file)
-        return text
+        return texts
 
     def member(self, info: Any) -> Any:
         """A member as a file."""
@@ -333,7 +341,9 @@ class Members:
         found, lost = links.resolved()
         for name, target in lost:
             yield Source(None, None, f"{self._label}!{name}{LINK}{target}")
-        while found:
+        for _ in range(_MOST_PASSES):
+            if not found:
+                break
             labels = {number: f"{self._label}!{names.pop(0)}" for number, names in found.items()}
             found = {number: names for number, names in found.items() if names}
 
@@ -341,6 +351,11 @@ class Members:
                 return labels.pop(number, None) if labels else _REST
 
             yield from self._pass(later, again=True)
+        for name in (name for names in found.values() for name in names):
+            label = f"{self._label}!{name}"
+            yield Source(
+                OSError(errno.EMLINK, "too many links lead to the same log, to read all of them", label), None, label
+            )
 
     def _pass(self, pick: Callable[[int, Any], str | Source | None], *, again: bool = False) -> Iterator[Source]:
         """Reads the archive from its start. For the number and the info of each member ``pick`` gives the label under
