@@ -39,6 +39,7 @@ ENGINE = {
     "_written",
     "_views",
     "_session",
+    "_relay",
     "_clients",
     "_columns",
     "_verdicts",

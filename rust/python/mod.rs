@@ -5,9 +5,10 @@
 //! streams use in turn; `logs` says how a source holds streams; `iterators` are what users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands
 //! columns to other libraries, `completions` gives whole messages; `live` decodes for clients that have a parser of their
 //! own, whose objects `models` makes as `instance`s of their classes, each like the last one `kept`, and `clients` gives
-//! events as instances of `bare` classes; `convert` and `errors` turn values and damage into Python's own.
+//! events as instances of `bare` classes; `relay` gives both to asynchronous loops, by what `awaits` knows; `convert` and `errors` turn values and damage into Python's own.
 
 mod arrow;
+mod awaits;
 mod bare;
 mod batches;
 mod block;
@@ -27,6 +28,7 @@ mod models;
 mod pipeline;
 mod plan;
 mod reader;
+mod relay;
 mod spares;
 mod tokens;
 mod usage;
@@ -56,6 +58,8 @@ mod _native {
     use super::plan::Models;
     #[pymodule_export]
     use super::reader::UsageReader;
+    #[pymodule_export]
+    use super::relay::{AsyncLoop, AsyncRelay};
     #[pymodule_export]
     use super::usage::{usage, usage_many};
     #[pymodule_export]
