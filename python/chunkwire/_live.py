@@ -127,7 +127,7 @@ def relay(steps: Iterator[Any], module: Any = None) -> Iterator[Any]:
 
 def relay_async(steps: AsyncIterator[Any], module: Any = None) -> AsyncRelay:
     """What an asynchronous generator gives; where that gives a session, or client events, what these give until they
-    end, which meanwhile are fed from what they were to ``apull``. What is raised, by that too (unless it is the session's
+    end, which meanwhile are fed from what they were to ``apull``. What is raised, by that too (unless it is
     `Session.error`), is raised where the generator stands. To the event loop the generator is what it was: it is closed
     with all others, also when this is dropped."""
     found: AsyncRelay = (module or engine()).AsyncRelay(steps)
@@ -135,8 +135,8 @@ def relay_async(steps: AsyncIterator[Any], module: Any = None) -> AsyncRelay:
 
 
 def loop(relay: Any) -> AsyncGenerator[Any, None] | None:
-    """A loop over what `relay_async` gave: who leaves it, or closes it, leaves that as it is, and may begin another. None
-    for anything else."""
+    """A loop over what `relay_async` gave: who leaves it, or closes it, leaves that as it is, and may begin another.
+    None for anything else."""
     return relay.loop() if isinstance(relay, engine().AsyncRelay) else None
 
 

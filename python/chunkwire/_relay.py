@@ -1,5 +1,5 @@
-"""What generators give, and in the place of sessions what these give: for clients that have a parser of their own, whose
-loops then need no step of a generator for each item.
+"""What generators give, and in the place of sessions what these give: for clients that have a parser of their own,
+whose loops then need no step of a generator for each item.
 
 The same as ``rust/python/relay.rs`` and the ``Relay`` of ``rust/python/live.rs``; it serves where the extension is
 missing, and it is their slow twin in the tests.

@@ -14,6 +14,7 @@ use super::clients::ClientEvents;
 use super::errors::borrow;
 use super::live::Session;
 use super::lock::{self, AttachedLock};
+use super::loops::AsyncLoop;
 use super::spares::owners;
 
 /// What gives items for as long as it has bytes, and knows where more come from.
@@ -134,7 +135,7 @@ impl AsyncRelay {
     }
 
     #[inline]
-    fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, AsyncStep>> {
+    pub fn __anext__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, AsyncStep>> {
         let py = slf.py();
         let spare = slf.get().run.take(py).and_then(|mut run| run.spare.take());
         if let Some(spare) = spare
@@ -150,6 +151,7 @@ impl AsyncRelay {
     }
 
     /// The same as `__anext__`: what is sent goes nowhere.
+    #[pyo3(signature = (value, /))]
     fn asend<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, AsyncStep>> {
         AsyncStep::make(slf.py(), Some(slf), if value.is_none() { To::Go } else { To::Send })
     }
@@ -172,7 +174,7 @@ impl AsyncRelay {
 
     /// A loop over what comes. Who leaves it, or closes it, leaves this as it is, and may begin another.
     fn r#loop(slf: Py<Self>) -> AsyncLoop {
-        AsyncLoop { relay: Some(slf) }
+        AsyncLoop::new(slf)
     }
 }
 
@@ -306,12 +308,14 @@ fn in_use<'py>() -> Awaited<'py> {
 }
 
 /// What a step is for.
-enum To {
+pub enum To {
     /// The next item.
     Go,
     /// The same, for who sent something.
     Send,
+    /// An exception, raised where the generator stands.
     Throw(Box<PyErr>),
+    /// The end of the generator where it stands.
     Close,
 }
 
@@ -403,7 +407,8 @@ impl AsyncStep {
 }
 
 impl AsyncStep {
-    fn make<'py>(py: Python<'py>, relay: Option<&Bound<'py, AsyncRelay>>, to: To) -> PyResult<Bound<'py, Self>> {
+    /// A step of a relay, or one that comes to what it is for at once.
+    pub fn make<'py>(py: Python<'py>, relay: Option<&Bound<'py, AsyncRelay>>, to: To) -> PyResult<Bound<'py, Self>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let class = CLASS.get_or_try_init(py, || {
             awaits::sending_class(&py.get_type::<Self>(), c"chunkwire._native.AsyncRelayStep", send_slot)
@@ -474,7 +479,11 @@ fn as_iterator(came: Awaited<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// The exception of the arguments of a `throw`.
-fn thrown(typ: &Bound<'_, PyAny>, val: Option<&Bound<'_, PyAny>>, tb: Option<&Bound<'_, PyAny>>) -> PyResult<PyErr> {
+pub fn thrown(
+    typ: &Bound<'_, PyAny>,
+    val: Option<&Bound<'_, PyAny>>,
+    tb: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
     let error = match val {
         _ if !typ.is_instance_of::<PyType>() => PyErr::from_value(typ.clone()),
         None => PyErr::from_value(typ.call0()?),
@@ -486,55 +495,4 @@ fn thrown(typ: &Bound<'_, PyAny>, val: Option<&Bound<'_, PyAny>>, tb: Option<&Bo
         error.value(typ.py()).setattr(intern!(typ.py(), "__traceback__"), tb)?;
     }
     Ok(error)
-}
-
-/// A loop over what an [`AsyncRelay`] gives, which is over when it is closed; the relay is not.
-#[pyclass(module = "chunkwire._native", weakref)]
-pub struct AsyncLoop {
-    relay: Option<Py<AsyncRelay>>,
-}
-
-#[pymethods]
-impl AsyncLoop {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.relay)
-    }
-
-    fn __clear__(&mut self) {
-        self.relay = None;
-    }
-
-    fn __aiter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, AsyncStep>> {
-        match &self.relay {
-            Some(relay) => AsyncRelay::__anext__(relay.bind(py)),
-            None => AsyncStep::make(py, None, To::Throw(Box::new(PyStopAsyncIteration::new_err(())))),
-        }
-    }
-
-    /// The same as `__anext__`: what is sent goes nowhere.
-    fn asend<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, AsyncStep>> {
-        self.__anext__(value.py())
-    }
-
-    /// Raises an exception, which ends the loop.
-    #[pyo3(signature = (typ, val=None, tb=None, /))]
-    fn athrow<'py>(
-        &mut self,
-        typ: &Bound<'py, PyAny>,
-        val: Option<&Bound<'py, PyAny>>,
-        tb: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, AsyncStep>> {
-        self.relay = None;
-        AsyncStep::make(typ.py(), None, To::Throw(Box::new(thrown(typ, val, tb)?)))
-    }
-
-    /// Ends the loop.
-    fn aclose<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, AsyncStep>> {
-        self.relay = None;
-        AsyncStep::make(py, None, To::Close)
-    }
 }

@@ -122,7 +122,13 @@ async def closing_by_a_context(make: Opener) -> Any:
 @scenario
 async def throwing(make: Opener) -> Any:
     found = []
-    for error in (KeyError("mine"), httpx.ReadError("mine"), GeneratorExit(), StopAsyncIteration(), KeyboardInterrupt()):
+    for error in (
+        KeyError("mine"),
+        httpx.ReadError("mine"),
+        GeneratorExit(),
+        StopAsyncIteration(),
+        KeyboardInterrupt(),
+    ):
         for steps in range(3):
             events, body = make(A + B, A)
             given = [await outcome(anext(events)) for _ in range(steps)]
@@ -240,7 +246,7 @@ async def steps_by_hand(make: Opener) -> Any:
     return found, yielded > 0, await outcome(anext(events))
 
 
-class _pass_on:  # noqa: N801
+class _pass_on:
     """What is yielded to the event loop."""
 
     def __init__(self, yielded: Any) -> None:
@@ -274,7 +280,6 @@ def run(loop: str, engine: str, monkeypatch: pytest.MonkeyPatch, scenario: Scena
         # Steps of the engine in Python are coroutines, which say so.
         warnings.filterwarnings("ignore", "coroutine 'AsyncRelay.__anext__' was never awaited")
         found = anyio.run(see, httpx_sse.EventSource, backend=loop), anyio.run(see, EventSource, backend=loop)
-        gc.collect()
     return found
 
 
