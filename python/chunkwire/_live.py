@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chunkwire import _engine
 from chunkwire._model import Chunk
 
 __all__ = [
-    "AsyncRelay",
     "ClientEvents",
     "Framing",
     "Layout",
@@ -74,17 +73,6 @@ class ClientEvents(Protocol):
         that; else None."""
 
 
-class AsyncRelay(Protocol):
-    """Has all methods of an asynchronous generator."""
-
-    def __aiter__(self) -> AsyncRelay: ...
-    def __anext__(self) -> Coroutine[Any, Any, Any]: ...
-    def asend(self, value: Any, /) -> Coroutine[Any, Any, Any]: ...
-    def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> Coroutine[Any, Any, Any]: ...
-    def aclose(self) -> Coroutine[Any, Any, None]: ...
-    def loop(self) -> AsyncGenerator[Any, None]: ...
-
-
 class Layout(NamedTuple):
     """How a client's events are made."""
 
@@ -125,19 +113,20 @@ def relay(steps: Iterator[Any], module: Any = None) -> Iterator[Any]:
     return found
 
 
-def relay_async(steps: AsyncIterator[Any], module: Any = None) -> AsyncRelay:
+def relay_async(steps: AsyncIterator[Any], module: Any = None) -> AsyncGenerator[Any, None]:
     """What an asynchronous generator gives; where that gives a session, or client events, what these give until they
     end, which meanwhile are fed from what they were to ``apull``. What is raised, by that too (unless it is
     `Session.error`), is raised where the generator stands. To the event loop the generator is what it was: it is closed
     with all others, also when this is dropped."""
-    found: AsyncRelay = (module or engine()).AsyncRelay(steps)
+    found: AsyncGenerator[Any, None] = (module or engine()).AsyncRelay(steps)
     return found
 
 
 def loop(relay: Any) -> AsyncGenerator[Any, None] | None:
     """A loop over what `relay_async` gave: who leaves it, or closes it, leaves that as it is, and may begin another.
     None for anything else."""
-    return relay.loop() if isinstance(relay, engine().AsyncRelay) else None
+    found: AsyncGenerator[Any, None] | None = relay.loop() if isinstance(relay, engine().AsyncRelay) else None
+    return found
 
 
 def events(rules: str, layout: Layout, module: Any = None) -> ClientEvents:

@@ -134,7 +134,7 @@ def _events(source: httpx_sse.EventSource, strict: bool) -> Iterator[ServerSentE
     response.close()
 
 
-def _async_events(source: httpx_sse.EventSource, strict: bool) -> Any:
+def _async_events(source: httpx_sse.EventSource, strict: bool) -> AsyncGenerator[ServerSentEvent, None]:
     module = _live.engine()
     return _live.relay_async(_async_steps(source, strict, module), module)
 
