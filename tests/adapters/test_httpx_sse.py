@@ -279,9 +279,11 @@ def test_what_a_response_says_of_itself(engine: str) -> None:
 def test_an_httpx_that_reads_otherwise(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own loop runs then."""
     monkeypatch.setattr(adapter, "_RAW_NAMES", {"stream"})
+    adapter._is_raw.cache_clear()
     for name in ("plain", "mixed line ends"):
         for pieces in ways(EDGES[name]):
             assert ours(pieces) == theirs(pieces) == ours_async(pieces)
+    adapter._is_raw.cache_clear()
 
 
 def test_interruptions_are_passed_on(engine: str) -> None:
@@ -443,7 +445,12 @@ def test_accelerate(name: str, accelerated: None) -> None:
 def test_accelerate_and_restore(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     events = adapter._live.events
-    monkeypatch.setattr(adapter._live, "events", lambda rules, layout: opened.append(rules) or events(rules, layout))
+
+    def opening(rules: str, *arguments: Any) -> Any:
+        opened.append(rules)
+        return events(rules, *arguments)
+
+    monkeypatch.setattr(adapter._live, "events", opening)
     source, mark = httpx_sse.EventSource, EDGES["byte order mark"]
     adapter._is_known.cache_clear()
     accelerate()
