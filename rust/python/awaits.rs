@@ -217,6 +217,7 @@ pub unsafe fn send_slot(
     Python::attach(|py| {
         // SAFETY: that of this function.
         let (object, value) = unsafe { (Bound::from_borrowed_ptr(py, object), Bound::from_borrowed_ptr(py, value)) };
+        // A panic must not pass into C: pyo3 does the same for all functions that it makes.
         let sent = catch_unwind(AssertUnwindSafe(|| sending(&object, &value))).unwrap_or_else(|_| {
             Awaited::Raised(Box::new(PyRuntimeError::new_err("a bug in chunkwire: a step has panicked")))
         });
