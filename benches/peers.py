@@ -6,6 +6,7 @@ reads a path. Loops are written out in full, so that no contender pays for a cal
 """
 
 import asyncio
+import atexit
 import importlib.util
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -211,7 +212,15 @@ def httpx_sse_async_events(log: Log, kind: Any = httpx_sse.EventSource) -> Count
                 size += len(event.data)
         return events, size
 
-    return asyncio.run(run())
+    return _runner().run(run())
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    """One event loop for all rounds: to make one takes as long as some dozens of events."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
 
 
 def sseclient_events(log: Log, kind: Any = sseclient.SSEClient) -> Counted:

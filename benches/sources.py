@@ -2,13 +2,14 @@
 
 Each line is a way of chunkwire, beside another, in turns, the best of the rounds, by the clock on the wall. What packed
 logs are measured against is `unpack.rs`: the same unpacking, and nothing done with what comes out. Small files have one
-stream of three chunks each; what they cost beyond their bytes is the time of a folder of them less that of all of them
-in one file, for each. The one processor is that of a child which may use no other. Memory is the peak of a child beyond
-what it had before chunkwire was imported.
+stream of three chunks each, as it was sent or in a line of JSON; what they cost beyond their bytes is the time of a
+folder of them less that of all of them in one file, for each. The one processor is that of a child which may use no
+other. Memory is the peak of a child beyond what it had before chunkwire was imported.
 """
 
 import argparse
 import gzip
+import json
 import math
 import os
 import shutil
@@ -136,28 +137,32 @@ def small_rows(folder: Path, rounds: int) -> list[list[str]]:
     event = (
         'data: {{"id":"chatcmpl-{0}","object":"chat.completion.chunk","created":1,"model":"m","choices":[{1}]{2}}}\n\n'
     )
-    many = folder / "many"
-    many.mkdir()
-    whole = []
+    whole: dict[str, list[str]] = {"sse": [], "jsonl": []}
+    for suffix in whole:
+        (folder / suffix).mkdir()
     for number in range(FILES):
         delta = '{"index":0,"delta":{"content":"Hi"},"finish_reason":null}'
         end = '{"index":0,"delta":{},"finish_reason":"stop"}'
         usage = ',"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}'
         text = event.format(number, delta, "") + event.format(number, end, "") + event.format(number, "", usage)
-        whole.append(text + "data: [DONE]\n\n")
-        (many / f"{number:05}.sse").write_text(whole[-1])
-    one = folder / "one.sse"
-    one.write_text("".join(whole))
+        text += "data: [DONE]\n\n"
+        line = json.dumps({"request_id": f"r{number}", "user": "ann", "response_body": text}) + "\n"
+        for suffix, log in (("sse", text), ("jsonl", line)):
+            whole[suffix].append(log)
+            (folder / suffix / f"{number:05}.{suffix}").write_text(log)
+    for suffix, logs in whole.items():
+        (folder / f"one.{suffix}").write_text("".join(logs))
     rows = []
-    for threads in (1, 2):
+    for suffix, threads in ((suffix, threads) for suffix in whole for threads in (1, 2)):
+        many, one = folder / suffix, folder / f"one.{suffix}"
         ways = {
-            "many": timed(lambda threads=threads: chunkwire.usage(many, threads=threads)),
-            "one": timed(lambda: chunkwire.usage(one, threads=1)),
+            "many": timed(lambda many=many, threads=threads: chunkwire.usage(many, threads=threads)),
+            "one": timed(lambda one=one: chunkwire.usage(one, threads=1)),
         }
         found = best(ways, 3 * rounds)
         each = (found["many"] - found["one"]) / FILES
         verdict = "reached" if each <= OVERHEAD else "missed"
-        what, log = f"usage(folder, threads={threads})", f"{FILES:,} files"
+        what, log = f"usage(folder, threads={threads})", f"{FILES:,} .{suffix} files"
         cells = [f"{each * 1e6:.1f} µs a file", "their bytes in one", f"{found['one'] * 1e3:,.0f} ms", "-"]
         rows.append([what, log, *cells, f"{OVERHEAD * 1e6:.0f} µs", verdict])
     return rows

@@ -177,9 +177,16 @@ impl Columns {
     /// exchanges are kept.
     #[must_use]
     pub fn new(streams: Streams, shapes: bool, kept: usize) -> Self {
+        let mut columns = Self::without_rows(kept);
+        columns.extend(streams, &mut Objects::new(shapes));
+        columns
+    }
+
+    /// No rows, and columns for so many members of exchanges.
+    #[must_use]
+    pub fn without_rows(kept: usize) -> Self {
         let mut columns = Self::default();
         columns.kept.resize_with(kept, Pieces::default);
-        columns.extend(streams, &mut Objects::new(shapes));
         columns
     }
 

@@ -112,7 +112,8 @@ def test_each_member_is_a_source(engine: str, tmp_path: Path, name: str) -> None
     for threads in (1, 3):
         table = chunkwire.usage(path, engine=engine, threads=threads)
         assert found(table) == labels(path)
-        assert (table.failures, table.passed_over) == ([], [f"{path}!README.md"])
+        lost = [] if name.lower().endswith("zip") else [f"{path}!link.sse -> /etc/passwd"]
+        assert (table.failures, table.passed_over) == ([], [f"{path}!README.md", *lost])
         assert table.stats.damaged == 0
         assert [label for label, _ in table.by_source()] == [label for label, _ in labels(path)]
         assert table.stats.bytes == sum(stats.stats.bytes for _, stats in table.by_source())
@@ -121,6 +122,121 @@ def test_each_member_is_a_source(engine: str, tmp_path: Path, name: str) -> None
     assert [id for _, id in found(chunkwire.usage(tmp_path, engine=engine))] == [*FOUND.values(), "last"]
     table = chunkwire.usage([path, str(tmp_path / "z.sse"), path], engine=engine)
     assert [id for _, id in found(table)] == [*FOUND.values(), "last", *FOUND.values()]
+
+
+#: Links, and the member that each leads to; None for those that lead nowhere.
+SYMBOLIC = {
+    "latest.sse": ("a.log", "a.log"),
+    "x/up.log": ("../a.log", "a.log"),
+    "x/./y/far.txt": ("../../b/two.sse", "b/two.sse"),
+    "again.sse": ("x/up.log", "a.log"),  # a link to a link
+    "plain.events": ("README.md", "README.md"),  # what a link is called counts
+    "packed.log": ("packed.sse.gz", "packed.sse.gz"),
+    "gone.sse": ("nothing.sse", None),
+    "out.sse": ("../../../../a.log", None),
+    "absolute.sse": ("/a.log", None),
+    "loop.sse": ("loop2.sse", None),
+    "loop2.sse": ("loop.sse", None),
+    "itself.sse": ("itself.sse", None),
+    "folder.sse": ("x", None),
+    ".hidden-link.sse": ("a.log", None),
+    "no-log": ("a.log", None),
+}
+IDS = FOUND | {"c.sse": "c"}  # (README.md is no stream.)
+HARD = {"hard.sse": ("a.log", "a.log"), "x/hard.log": ("b/two.sse", "b/two.sse"), "early.sse": ("c.sse", "c.sse")}
+
+
+def with_links(kind: str) -> bytes:
+    """The members and links to them; behind those another version of a member that a hard link has nothing of."""
+    file = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, (target, _) in SYMBOLIC.items():
+                info = zipfile.ZipInfo(name)
+                info.create_system, info.external_attr = 3, 0o120777 << 16
+                archive.writestr(info, target)
+            archive.mkdir("x")
+            for name, data in MEMBERS.items():
+                archive.writestr(name, data)
+        return file.getvalue()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+
+        def add(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, target: str = "") -> None:
+            info = tarfile.TarInfo(name)
+            info.size, info.type, info.linkname = len(data), kind, target
+            archive.addfile(info, io.BytesIO(data))
+
+        add("x", kind=tarfile.DIRTYPE)
+        for name, (target, _) in list(SYMBOLIC.items())[::2]:
+            add(name, kind=tarfile.SYMTYPE, target=target)
+        for name, data in MEMBERS.items():
+            add(name, data)
+        for name, (target, _) in HARD.items():
+            add(name, kind=tarfile.LNKTYPE, target=target)
+        for name, (target, _) in list(SYMBOLIC.items())[1::2]:
+            add(name, kind=tarfile.SYMTYPE, target=target)
+        add("c.sse", stream("c"))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["links.tar", "links.tar.gz", "links.zip"])
+def test_links_are_read_where_they_lead(engine: str, tmp_path: Path, name: str) -> None:
+    is_zip = name.endswith("zip")
+    data = with_links("zip" if is_zip else "tar")
+    path = save(tmp_path, name, gzip.compress(data) if name.endswith("gz") else data)
+    table = chunkwire.usage(path, engine=engine)
+    links = SYMBOLIC if is_zip else SYMBOLIC | HARD
+    expected = {f"{path}!{member}": id for member, id in FOUND.items()}
+    expected |= {f"{path}!{link}": IDS.get(target) for link, (_, target) in links.items() if target}
+    expected |= {} if is_zip else {f"{path}!c.sse": "c"}
+    assert dict(found(table)) == expected
+    assert len(table) == len(dict(found(table)))
+    assert {label for label, _ in table.by_source()} == set(expected)
+    lost = [f"{path}!{link} -> {to}" for link, (to, target) in links.items() if not target and "." in link[1:]]
+    lost = [label for label in lost if "!." not in label]
+    assert sorted(table.passed_over) == sorted([f"{path}!README.md", f"{path}!no-log", *lost])
+    assert table.failures == []
+    chunks = chunkwire.decode(f"{path}!x/up.log", engine=engine)
+    assert {chunk.id for chunk in chunks} == {"one"}
+
+
+def test_links_in_an_archive_that_is_cut(engine: str, tmp_path: Path) -> None:
+    """What is whole is read through them; that the archive is cut is told once."""
+    data = with_links("tar")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        end = next(info.offset for info in archive if info.name == "c.sse")
+    path = save(tmp_path, "links.tar", data[: end + 512 + 20])
+    table = chunkwire.usage(path, engine=engine)
+    assert list(table.id).count("one") == 5
+    damaged = {label for label, one in table.by_source() if one.stats.damages}
+    assert damaged == {f"{path}!{name}" for name in ("c.sse", "early.sse", "plain.events")}
+    assert len(table.failures) == 0
+
+
+def test_very_many_links_to_one_log(engine: str, tmp_path: Path) -> None:
+    """Each is a pass through a tar, so they are bounded, and what is not read is told."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        info = tarfile.TarInfo("a.sse")
+        info.size = len(stream("a"))
+        archive.addfile(info, io.BytesIO(stream("a")))
+        for number in range(40):
+            info = tarfile.TarInfo(f"{number}.sse")
+            info.type, info.linkname = tarfile.LNKTYPE, "a.sse"
+            archive.addfile(info)
+    path = save(tmp_path, "links.tar", file.getvalue())
+    table = chunkwire.usage(path, engine=engine)
+    assert list(table.id) == ["a"] * 17
+    assert [label for label, _ in table.failures] == [f"{path}!{number}.sse" for number in range(16, 40)]
+    assert "too many links" in str(table.failures[0][1])
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path, "links.tar", with_links("tar"))
+    assert main(["usage", path, "--format", "csv"]) == 0
+    error = capsys.readouterr().err
+    assert "passed over 2 files (neither .sse" in error
+    assert "passed over 7 links (to what is not in the archive): gone.sse -> nothing.sse, " in error
 
 
 @pytest.mark.parametrize("name", ["logs.tar", "logs.tar.gz", "deflated.zip"])
@@ -378,7 +494,7 @@ def test_urls(engine: str, memory: Any) -> None:
     assert found(table) == [("memory:///logs/a/a.sse.gz", "a"), ("memory:///logs/b.sse", "b")]
     table = chunkwire.usage(["memory://logs"], engine=engine, threads=3)
     assert list(table.id) == ["a", "b", "t", "m"]
-    assert table.passed_over == ["memory:///logs/x.json"]
+    assert table.passed_over == ["memory:///logs/x.json", "memory:///logs/t.tgz!link.sse -> /etc/passwd"]
     assert list(table.source)[2:] == ["memory:///logs/t.tgz!t.sse", "memory:///logs/z.zip!m.sse"]
     assert next(chunkwire.decode("memory://logs/z.zip!m.sse", engine=engine)).id == "m"
 

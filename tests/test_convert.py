@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import chunkwire
+import logs
 from chunkwire._cli import main
+from rows import DONE, first, last, part, report
 from support import SAMPLES, canonical, chunk_json, cut, event, recorded
 
 LOGS = [*sorted(SAMPLES.glob("*.sse")), *recorded()]
@@ -152,9 +155,48 @@ def test_targets_that_are_none() -> None:
         chunkwire.convert(b"", "xml")  # type: ignore[arg-type]
 
 
-def test_what_has_no_exchanges() -> None:
-    with pytest.raises(ValueError, match="holds no exchanges"):
-        converted(event(chunk_json()), "exchanges")
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("to", ["sse", "chunks"])
+def test_streams_alone_become_exchanges(path: Path, to: str) -> None:
+    """A line each, with all that is of it; as they are, and as bare chunks."""
+    log = converted(path.read_bytes(), to)
+    lines = converted(log, "exchanges")
+    table = chunkwire.usage(log)
+    assert sorted(chunks(lines, **LINES)) == sorted(chunks(log))
+    assert len(lines.splitlines()) == len(table)
+    assert all(list(json.loads(line)) == ["response_body"] for line in lines.splitlines())
+    assert sorted(map(repr, rows(lines, **LINES))) == sorted(map(repr, rows(log)))
+
+
+def test_interleaved_streams_become_exchanges() -> None:
+    """Also such whose id changes, whose usage comes behind [DONE], that are errors or finished completions."""
+    rng = random.Random(5)
+    streams = [logs.written(rng, rng.choice(list(logs.SERVERS)), rng.choice([1, 4, 12])) for _ in range(80)]
+    log = b"".join(logs.interleaved(rng, streams, 5))
+    odd = [
+        first("a") + part("a") * 2 + part("b") * 2 + last("b") + DONE,
+        first("a") + part("b") + part("a") + last("b") + DONE + last("a") + DONE,
+        first("c") + last("c") + DONE + part("c", choices=[], usage=report(8)) + DONE * 2,
+        event('{"error":{"message":"no"}}') + first("d") + event('{"error":{"message":"no"}}'),
+        part(..., choices=[]) + first("e") + last("e"),
+        DONE,
+    ]
+    for one in (log, *odd, b"".join(odd)):
+        lines = converted(one, "exchanges")
+        assert sorted(chunks(lines, **LINES)) == sorted(chunks(one))
+        assert sorted(map(repr, rows(lines, **LINES))) == sorted(map(repr, rows(one)))
+    mixed = COMPLETION + b"\n" + chunk_json(id="x") + b"\n" + COMPLETION + b"\n"
+    bodies = [json.loads(line)["response_body"] for line in converted(mixed, "exchanges").splitlines()]
+    assert bodies == [COMPLETION.decode(), COMPLETION.decode(), event(chunk_json(id="x")).decode()]
+
+
+def test_streams_become_exchanges_as_they_end() -> None:
+    stream = first("a") + last("a") + DONE
+    pieces = chunkwire.convert(
+        iter([stream, stream.replace(b'"a"', b'"b"'), b": ping\n\n" * 9]), "exchanges", keep=["k"]
+    )
+    assert json.loads(next(pieces)) == {"k": None, "response_body": stream.decode()}
+    assert len(list(pieces)) == 1
 
 
 # --- the command line
@@ -198,7 +240,6 @@ def test_parquet(tmp_path: Path) -> None:
         (("{log}",), "say what to write with --to"),
         (("{log}", "-o", "x.bin"), "say what to write with --to"),
         (("{log}", "--to", "parquet"), "name one with -o FILE"),
-        (("{log}", "--to", "exchanges", "-o", "{folder}/new"), "holds no exchanges"),
         (("{log}", "-o", "{log}"), "--output names the log itself"),
         (("{log}", "-o", "x.sse", "--keep", "user"), "say --to exchanges"),
         (("nowhere.sse", "-o", "{folder}/new"), "say what to write"),

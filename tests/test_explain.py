@@ -47,6 +47,21 @@ def test_a_stream_that_is_as_the_model_says() -> None:
     assert fields["usage.total_tokens"][::2] == (1, True)
 
 
+def test_one_is_not_many() -> None:
+    one = chunkwire.explain(json.dumps({"body": "data: [DONE]\n\n"}).encode() + b"\n")
+    assert "read: 29 bytes, 1 exchange, 1 event, 0 chunks" in one.head()
+    assert repr(one).endswith("1 stream>")
+    assert "1 byte, 0 events" in chunkwire.explain(b"\n").head()
+
+
+def test_of_nothing_nothing_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "empty.sse"
+    path.write_bytes(b"")
+    for source in (path, b"", b"\xef\xbb\xbf \n"):
+        why = chunkwire.explain(source).why
+        assert why == "there is nothing in it, so it counts as server-sent events"
+
+
 @pytest.mark.parametrize(
     ("name", "docs"),
     [

@@ -20,8 +20,9 @@ RUST = ROOT / "rust"
 
 PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user can use
 #: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths;
-#: and for the sessions of clients that have a parser of their own, and their responses.
-SHARED = ("_render", "_sources", "_order", "_breakdown", "_kept", "_live", "_responses")
+#: for what is said of members that no line has, and of links in archives; and for the sessions of clients that have a
+#: parser of their own, and their responses.
+SHARED = ("_render", "_sources", "_order", "_breakdown", "_kept", "_live", "_responses", "_formats", "_links")
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
 ENGINE = {
@@ -38,6 +39,7 @@ ENGINE = {
     "_written",
     "_views",
     "_session",
+    "_relay",
     "_clients",
     "_columns",
     "_verdicts",

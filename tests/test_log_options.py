@@ -165,6 +165,34 @@ def test_lines_of_events_among_chunks_are_damage(engine: str) -> None:
     ]
 
 
+def test_damage_of_reads_is_told_in_the_order_of_the_log(engine: str) -> None:
+    log = lines(
+        {"id": 1, "text": stream("1")[:100]},
+        b"data: {}",
+        {"id": 1, "text": "\n\n"},
+        b"{oops",
+        {"id": 2, "text": "data: {\n\n"},
+    )
+    table = chunkwire.usage(log, engine=engine, format="reads", id_field="id", field="text")
+    kinds = [(one.kind, one.line) for one in table.stats.damages]
+    assert kinds == [("wrong_format", 2), ("invalid_json", 1), ("invalid_json", 4), ("invalid_json", 5)]
+
+
+def test_a_mark_stands_where_it_came(engine: str) -> None:
+    """What a later line of the exchange holds that is no text moves nothing."""
+    log = lines({"id": 1, "text": stream()[:40]}, {"id": 1, "text": "x...[truncated]"})
+    for more in (b"", lines({"id": 1, "text": None}), lines({"id": 1, "text": chunk()}), lines({"id": 1, "text": ""})):
+        table = chunkwire.usage(log + more, engine=engine, format="reads", id_field="id", field="text")
+        (damage,) = [one for one in table.stats.damages if one.kind == "truncated"]
+        assert (damage.line, damage.offset) == (1, log.index(b"data: ")), more
+
+
+def test_what_looks_like_json_behind_an_unknown_field_is_text(engine: str) -> None:
+    log = lines({"id": 1, "text": "what: ever\n"}, {"id": 1, "text": "[]\n"}, {"id": 1, "text": stream()})
+    stats = chunkwire.usage(log, engine=engine, format="reads", id_field="id", field="text").stats
+    assert (stats.chunks, stats.skipped_bytes) == (3, len("what: ever\n[]\n"))
+
+
 def test_finished_completions_are_welcome_everywhere(engine: str) -> None:
     whole = {"id": "w", "object": "chat.completion", "model": "m", "choices": [], "usage": USAGE}
     whole["choices"] = [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]
@@ -375,6 +403,29 @@ def test_a_field_that_leads_nowhere_is_told(run: Run, path: Path) -> None:
     assert words in error
     assert "has a stream in" not in "".join(map(str, run("usage", path, "--field", "body")))
     assert "no line at the beginning has it (members: " in run("explain", path, "--field", "nope")[1]
+
+
+def test_members_that_no_line_has_are_told(run: Run, path: Path) -> None:
+    def told(*arguments: Any) -> str:
+        error: str = run(*arguments)[2]
+        return error
+
+    words = f"no line at the beginning of {path} has nope, which --{{}} names (members: user, meta, body)"
+    for command in ("usage", "decode", "text", "check"):
+        assert words.format("id-field") in told(command, path, "--id-field", "nope")
+        assert words.format("time-field") in told(command, path, "--time-field", "nope", "--id-field", "user")
+        assert "no line" not in told(command, path, "--id-field", "meta.n", "--time-field", "meta")
+    assert words.format("field") in told("decode", path, "--field", "nope")
+    assert words.format("field") in told("convert", path, "--to", "sse", "--field", "nope")
+    assert (
+        "no line at the beginning has nope or no2 (members: user, meta, body)"
+        in run("explain", path, "--id-field", "nope", "--time-field", "no2")[1]
+    )
+    other = path.with_name("other.sse")
+    other.write_bytes(stream().encode())
+    assert "(it is no JSON lines)" in told("usage", other, "--id-field", "nope")
+    assert "no line" not in told("usage", other, path, "--id-field", "user")
+    assert "no line at the beginning of the 2 logs that were" in told("usage", path.parent, "--id-field", "nope")
 
 
 def test_hints_say_how_the_log_was_read(run: Run, path: Path) -> None:

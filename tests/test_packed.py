@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import random
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ import chunkwire
 from chunkwire import _blocks
 from oracle import COUNTS
 from rows import DONE, first, last, part, report
-from support import cut
+from support import cut, drain
 
 zstandard = pytest.importorskip("zstandard")
 brotli = pytest.importorskip("brotli")
@@ -209,6 +210,27 @@ def test_cut_late_gives_nearly_all(engine: str, tmp_path: Path, suffix: str) -> 
     assert offsets == read(data[: stats.bytes], engine)[0]
     with pytest.raises(chunkwire.DecodeError, match="ends before its end mark"):
         list(chunkwire.decode(tmp_path / f"log.sse.{suffix}", engine=engine))
+
+
+def test_cut_gives_first_what_was_whole_of_a_log_in_json(engine: str, tmp_path: Path) -> None:
+    """Also where so little came that it took all of it to recognise the log."""
+    body = "".join(f'data: {{"id":"a","choices":[],"n":{number}}}\n\n' for number in range(9))
+    log = b"".join(b'{"n":%d,"body":%s}\n' % (number, json.dumps(body).encode()) for number in range(3))
+    packed = gzip.compress(log, mtime=0)
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(packed[:-10])
+    for source in (path, packed[:-10]):
+        chunks = chunkwire.decode(source, engine=engine)
+        found = drain(chunks)
+        errors = [place for place, one in enumerate(found) if isinstance(one, chunkwire.DecodeError)]
+        assert len(found) > 18
+        assert errors[0] >= 18
+        completions = chunkwire.completions(source, engine=engine, on_error="raise")
+        assert [type(one).__name__ for one in drain(completions)][:2] == ["Completion", "Completion"]
+        damages = chunkwire.usage(source, engine=engine, threads=1).stats.damages
+        assert [(one.kind, one.line) for one in damages][:2] == [("truncated", 0), ("truncated", 3)]
+    together = chunkwire.usage([path, path], engine=engine, threads=2).stats.damages
+    assert together == chunkwire.usage(path, engine=engine, threads=1).stats.damages * 2
 
 
 @pytest.mark.parametrize("suffix", PACK)

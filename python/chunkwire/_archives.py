@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import stat
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 
 from chunkwire._blocks import CompressedDamage, blocks_of
 from chunkwire._feeds import Feed, Source
+from chunkwire._links import LINK, Links
 from chunkwire._packing import DAMAGED, END, MORE, TOO_MUCH_MEMORY, Codec, codec
 
 __all__ = ["SUFFIXES", "Members", "is_archive", "is_log", "kind_of", "members_of"]
@@ -34,10 +36,16 @@ _ENCRYPTED = 1
 #: Headers of a tar that say more of the next: long names, and what POSIX calls extended. They are held whole.
 _BEFORE_HEADERS = (b"L", b"K", b"x", b"g", b"X")
 _MOST_HEADER_BYTES = 1 << 20
+_MOST_TARGET_BYTES = 1 << 12
+#: So many links to one log are read, each in a pass of its own through the archive.
+_MOST_PASSES = 16
 _NO_END = "it ends before its end mark"
 _MORE = "the archive has more behind its end mark, which is not read"
 #: What `codec` calls the ways to pack of a zip that it knows: deflate and bzip2.
 _METHODS = {8: "deflate", 12: "bzip2"}
+
+#: Said in the place of a label: nothing more is wanted of the archive.
+_REST = ""
 
 #: Gives an archive's file, from its start.
 Opener = Callable[[], BinaryIO]
@@ -69,17 +77,39 @@ def members_of(path: str, label: str, opener: Opener | None = None) -> Iterator[
         yield Source(Members(path, label, opener), None, label)
         return
     archive = _Zip(path, label, opener)
-    for info in archive.infos():
+    infos = archive.infos()
+    links = Links()
+    texts = iter(archive.texts([info for info in infos if _is_link(info)]))
+    for number, info in enumerate(infos):
+        if _is_link(info):
+            links.add_link(info.filename, next(texts), is_hard=False)
+        elif not info.is_dir():
+            links.add_file(info.filename, number)
+    found, lost = links.resolved()
+    targets = {name: number for number, names in found.items() for name in names}
+    lost_targets = dict(lost)
+    for info in infos:
         name = f"{label}!{info.filename}"
         if _is_hidden(info.filename) or info.filename.endswith("/"):
             continue
         if not is_log(info.filename):
             yield Source(None, None, name)
-        elif info.flag_bits & _ENCRYPTED:
+            continue
+        if _is_link(info):
+            if info.filename not in targets:
+                yield Source(None, None, f"{name}{LINK}{lost_targets[info.filename]}")
+                continue
+            info = infos[targets[info.filename]]
+        if info.flag_bits & _ENCRYPTED:
             yield Source(OSError(errno.EACCES, "the member is encrypted", name), None, name)
         else:
             archive.users += 1
             yield Source(_ZipBlocks(archive, info, name), name, name)
+
+
+def _is_link(info: Any) -> bool:
+    """Is a member of a zip a symbolic link? (Its bytes are the target then.)"""
+    return stat.S_ISLNK(info.external_attr >> 16) and 0 < info.file_size <= _MOST_TARGET_BYTES
 
 
 def _is_hidden(name: str) -> bool:
@@ -116,6 +146,24 @@ class _Zip:
         infos: list[Any] = archive.infolist()
         _close(archive, file)
         return infos
+
+    def texts(self, infos: list[Any]) -> list[str]:
+        """What small members hold; nothing where one cannot be read."""
+        if not infos:
+            return []
+        archive, file = self._new()
+        texts = []
+        try:
+            for info in infos:
+                try:
+                    texts.append(archive.read(info).decode("utf-8", "surrogateescape"))
+                except Exception as error:
+                    if not (isinstance(error, (*_ZIP_ERRORS, RuntimeError)) or _is_odd(error)):
+                        raise
+                    texts.append("")
+        finally:
+            _close(archive, file)
+        return texts
 
     def member(self, info: Any) -> Any:
         """A member as a file."""
@@ -272,6 +320,47 @@ class Members:
         return self._path
 
     def __iter__(self) -> Iterator[Source]:
+        links = Links()
+
+        def first(number: int, info: Any) -> str | Source | None:
+            name = f"{self._label}!{info.name}"
+            is_link = info.issym() or info.islnk()
+            if info.isreg():
+                links.add_file(info.name, number)
+            if not (info.isreg() or is_link) or _is_hidden(info.name):
+                return None
+            if not is_log(info.name):
+                return Source(None, None, name)
+            if is_link:
+                links.add_link(info.name, info.linkname, is_hard=info.islnk())
+                return None
+            return name
+
+        yield from self._pass(first)
+        # Links to what is in the archive are read where that stands, once more.
+        found, lost = links.resolved()
+        for name, target in lost:
+            yield Source(None, None, f"{self._label}!{name}{LINK}{target}")
+        for _ in range(_MOST_PASSES):
+            if not found:
+                break
+            labels = {number: f"{self._label}!{names.pop(0)}" for number, names in found.items()}
+            found = {number: names for number, names in found.items() if names}
+
+            def later(number: int, _: Any, labels: dict[int, str] = labels) -> str | Source | None:
+                return labels.pop(number, None) if labels else _REST
+
+            yield from self._pass(later, again=True)
+        for name in (name for names in found.values() for name in names):
+            label = f"{self._label}!{name}"
+            yield Source(
+                OSError(errno.EMLINK, "too many links lead to the same log, to read all of them", label), None, label
+            )
+
+    def _pass(self, pick: Callable[[int, Any], str | Source | None], *, again: bool = False) -> Iterator[Source]:
+        """Reads the archive from its start. For the number and the info of each member ``pick`` gives the label under
+        which it is read, a source to give in its place, None for nothing, or `_REST` where nothing more is wanted. What
+        is wrong with the archive is told, but not again."""
         import tarfile
 
         stream = _Stream(self._blocks())
@@ -294,18 +383,21 @@ class Members:
         with closing(stream):
             try:
                 with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=Info) as archive:  # type: ignore[call-overload]
-                    for info in archive:
-                        name = f"{self._label}!{info.name}"
-                        if not info.isreg() or _is_hidden(info.name):
+                    for number, info in enumerate(archive):
+                        picked = pick(number, info)
+                        if picked == _REST:
+                            return
+                        if picked is None:
                             continue
-                        if not is_log(info.name):
-                            yield Source(None, None, name)
+                        if isinstance(picked, Source):
+                            yield picked
                             continue
                         if info.issparse():
-                            yield Source(OSError(errno.ENOTSUP, "a sparse file in a tar is not read", name), None, name)
+                            error = OSError(errno.ENOTSUP, "a sparse file in a tar is not read", picked)
+                            yield Source(error, None, picked)
                             continue
                         blocks = _TarBlocks(archive, info, stream)
-                        yield Source(blocks, name, name)
+                        yield Source(blocks, picked, picked)
                         if blocks.is_broken:
                             return
                         archive.members = []  # which would all be kept
@@ -317,7 +409,7 @@ class Members:
             except (tarfile.TarError, ValueError, ArithmeticError, LookupError) as error:
                 problem = str(error)
         problem = str(stream.broken or problem)
-        if problem:
+        if problem and not again:
             if problem != _MORE and (stream.broken is None or stream.broken.kind == "truncated"):
                 problem = f"the archive is cut or damaged: {problem}"
             yield Source(OSError(errno.EINVAL, problem, self._label), None, self._label)

@@ -7,7 +7,7 @@ the extension is missing, and it is their slow twin in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -170,6 +170,7 @@ class ClientEvents:
         self._defaults = defaults
         self._names = names
         self._source: Iterator[Any] | None = None
+        self._reads: AsyncIterator[Any] | None = None
         self._counted: tuple[Any, str] | None = None
         self._bytes = 0
         self._odd: tuple[Any] | None = None  # what the source gave that is no bytes
@@ -183,16 +184,35 @@ class ClientEvents:
         self._found = self._reader.feed(data)
         return self
 
-    def take(self, data: bytes) -> list[Any]:
-        """Takes bytes; gives all that they complete at once."""
-        return [self._make(fields) for fields in self._reader.feed(data)]
-
     def pull(self, source: Iterable[Any], counted: tuple[Any, str] | None = None) -> ClientEvents:
         """Takes an iterator of bytes, and feeds itself from it up to its end; iterate for everything. ``counted`` is an
         object, and which of its attributes is to say how many bytes there were so far."""
         self._source = iter(source)
         self._counted = counted
         return self
+
+    def apull(self, source: AsyncIterator[Any], counted: tuple[Any, str] | None = None) -> ClientEvents:
+        """Takes an asynchronous iterator of bytes, for an `AsyncRelay` that feeds this from it; ``counted`` is that of
+        `pull`."""
+        self._reads = source
+        self._counted = counted
+        return self
+
+    def read(self) -> Awaitable[Any] | None:
+        """More bytes; None if none will come."""
+        return None if self._reads is None else self._reads.__anext__()
+
+    def take_read(self, data: bytes | None) -> None:
+        """Takes what `read` came to; None for its end."""
+        if data is None:
+            self._reads, self._ending = None, True
+            return
+        self._count(data)
+        self._found = self._reader.feed(bytes(data))
+
+    def take_error(self, error: BaseException) -> bool:
+        """Takes an error of `read`; false if it is for others."""
+        return False
 
     def __iter__(self) -> ClientEvents:
         return self
@@ -232,14 +252,17 @@ class ClientEvents:
             raise
         else:
             if isinstance(data, (bytes, bytearray)):
-                if self._counted is not None:
-                    self._bytes += len(data)
-                    setattr(*self._counted, self._bytes)
+                self._count(data)
                 self._found = self._reader.feed(bytes(data))
                 return True
             self._odd = (data,)
         self._source = None
         return False
+
+    def _count(self, data: Any) -> None:
+        if self._counted is not None:
+            self._bytes += len(data)
+            setattr(*self._counted, self._bytes)
 
     def _make(self, fields: _Fields) -> Any:
         event, data, number, retry = self._names

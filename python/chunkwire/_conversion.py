@@ -16,6 +16,7 @@ from chunkwire._formats import prepared
 from chunkwire._logs._auto import reader_of
 from chunkwire._sources import check_format, resolve
 from chunkwire._stats import Damage, Stats
+from chunkwire._streams import Row, Tracker
 
 if TYPE_CHECKING:
     from chunkwire._decode import Format, OneSource
@@ -52,7 +53,8 @@ def convert(
           every line is JSON: what was ``complete`` reads as ``no_done``.
         - ``exchanges``: JSON lines, an exchange each, with ``response_body`` (server-sent events, or the JSON of a
           finished completion), ``request_id`` and ``started`` where the log has them (format reads), and what is kept.
-          Only for logs that hold exchanges, as all do but ``sse`` and ``chunks``.
+          Of a log that holds streams alone, as ``sse`` and ``chunks`` do, each stream is an exchange, written when it
+          has ended.
     keep : list of str
         Members of the lines to be carried into exchanges.
     source, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes
@@ -66,7 +68,7 @@ def convert(
     Raises
     ------
     ValueError
-        If there is no such format, or the source has no exchanges where exchanges are wanted.
+        If there is no such format.
     """
     if to not in TARGETS:
         raise ValueError(f"to must be one of {', '.join(map(repr, TARGETS))}, not {to!r}")
@@ -78,9 +80,7 @@ def convert(
     in_lines = to == "exchanges"
 
     def alone() -> _Sink:
-        if in_lines:
-            raise ValueError("the log holds no exchanges, but streams alone: convert it to sse or chunks")
-        return _Sink(pieces, write)
+        return _StreamSink(pieces, write, list(keep)) if in_lines else _Sink(pieces, write)
 
     def of_exchanges() -> _ExchangeSink:
         return _ExchangeSink(pieces, write, list(keep) if in_lines else None)
@@ -126,6 +126,7 @@ class Converted:
     def _end(self) -> None:
         self._blocks = None
         self._reader.finish()
+        self._reader.sink.finish()
 
 
 #: What becomes of an event: its data, or None for `[DONE]`; is it an error that is no JSON?
@@ -194,6 +195,66 @@ class _Sink:
         """Takes damage, which the reader has counted."""
 
     damage_outside = damage
+
+    def finish(self) -> None:
+        """The source has ended."""
+
+
+class _StreamSink(_Sink):
+    """Who writes streams that stand alone as exchanges: each as a whole, when nothing more can come of it."""
+
+    def __init__(self, pieces: list[bytes], write: _Write, kept: list[str]) -> None:
+        super().__init__([], write)
+        self._out = pieces
+        self._kept = kept
+        self._tracker = Tracker(numbers_only=True, early=True)
+        self._streams: dict[Row, list[bytes]] = {}
+
+    def chunk(self, sent: dict[str, Any], raw: bytes, *place: int) -> None:
+        """Takes a chunk."""
+        self._add(self._tracker.chunk(sent, raw, *place), self._write(_valid(raw), False))
+
+    def completion(self, sent: dict[str, Any], raw: bytes, *place: int) -> None:
+        """Takes a finished completion."""
+        self._add(self._tracker.completion(sent, raw, *place), _valid(raw))
+
+    def done(self, offset: int) -> None:
+        """Takes a `[DONE]`."""
+        row = self._tracker.done(offset)
+        if row is not None:
+            self._add(row, self._write(None, False))
+
+    def server_error(self, body: Any, *place: int) -> None:
+        """Takes an error that the server sent."""
+        row = self._tracker.server_error(body, *place)
+        super().server_error(body, *place)
+        self._add(row, self._pieces.pop())
+
+    def damage(self, damage: Damage) -> None:
+        """Takes damage, which may stand between two streams."""
+        self._tracker.damage(damage)
+
+    def damage_outside(self, damage: Damage) -> None:
+        """Takes damage to what was around events."""
+        self._tracker.damage_outside(damage)
+
+    def finish(self) -> None:
+        """The source has ended, and with it all streams."""
+        self._end(*self._tracker.take_final())
+        self._end(*self._tracker.take_left(list(self._streams)))
+
+    def _add(self, row: Row, piece: bytes) -> None:
+        self._streams.setdefault(row, []).append(piece)
+        if self._tracker.news:
+            self._end(*self._tracker.take_final())
+
+    def _end(self, rows: list[Row], joined: list[tuple[Row, Row]]) -> None:
+        for row, part in joined:
+            self._streams.setdefault(row, []).extend(self._streams.pop(part, ()))
+        for row in rows:
+            if body := b"".join(self._streams.pop(row, ())):
+                line = dict.fromkeys(self._kept) | {"response_body": body.decode()}
+                self._out.append(_json(line) + b"\n")
 
 
 class _ExchangeSink(_Sink):

@@ -239,9 +239,9 @@ class Explanation:
             f"{self.source}: {self.format}" + (f" ({where})" if where else ""),
             f"  why: {self.why}",
             f"  compression: {self.compression or 'none'}",
-            f"  read: {stats.bytes:,} bytes{'' if self.whole else ', which is not all'}"
-            + (f", {stats.exchanges:,} exchanges" if stats.exchanges else "")
-            + f", {stats.events:,} events, {stats.chunks:,} chunks",
+            f"  read: {_number(stats.bytes, 'byte')}{'' if self.whole else ', which is not all'}"
+            + (f", {_number(stats.exchanges, 'exchange')}" if stats.exchanges else "")
+            + f", {_number(stats.events, 'event')}, {_number(stats.chunks, 'chunk')}",
             f"  streams: {_counts(self.streams) or 'none'}",
             f"  models: {_counts(self.models, _SHOWN_MODELS) or 'none'}",
         ]
@@ -264,13 +264,17 @@ class Explanation:
         return "\n\n".join([self.head(), *tables])
 
     def __repr__(self) -> str:
-        return f"<Explanation of {self.source}: {self.format}, {sum(self.streams.values()):,} streams>"
+        return f"<Explanation of {self.source}: {self.format}, {_number(sum(self.streams.values()), 'stream')}>"
 
 
 def _counts(counts: dict[str, int], most: int | None = None) -> str:
     some = list(counts.items())[:most]
     more = len(counts) - len(some)
     return ", ".join(f"{count:,} {name}" for name, count in some) + (f" and {more:,} more" if more else "")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _place(offset: int | None) -> str:

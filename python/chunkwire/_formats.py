@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from chunkwire._archives import is_archive
 from chunkwire._feeds import Source
 from chunkwire._packing import packing_of
 
 if TYPE_CHECKING:
     from chunkwire._logs._convert import Note
 
-__all__ = ["Replayed", "convert", "head_of", "may_be_other", "prepared"]
+__all__ = ["Replayed", "absent", "convert", "head_of", "prepared"]
 
 _HEAD_BYTES = 1 << 16
 _FIRST_BYTES = 512
@@ -76,6 +76,22 @@ def head_of(source: Source, max_decompressed_bytes: int | None = None) -> bytes:
         return b""
 
 
+def absent(paths: Iterable[str], members: Iterable[str]) -> tuple[list[str], str]:
+    """Which of the members no line at the beginning of any of these files has, and what the first of them has instead;
+    all are there where there is no such file to look at. What is no file is left out, and so is an archive."""
+    from chunkwire._logs._recognise import absent_from
+
+    left, seen = list(members), ""
+    looked = False
+    for path in paths:
+        if not os.path.isfile(path) or is_archive(path):
+            continue
+        looked = True
+        left, found = absent_from(head_of(Source(path, path, path)), left)
+        seen = seen or found
+    return (left, seen) if looked else ([], "")
+
+
 def _unpacked_head(source: Source, max_decompressed_bytes: int | None) -> bytes:
     from chunkwire._blocks import CompressedDamage, blocks_of
 
@@ -86,28 +102,6 @@ def _unpacked_head(source: Source, max_decompressed_bytes: int | None) -> bytes:
             if len(head) >= _HEAD_BYTES:
                 break
     return head[:_HEAD_BYTES]
-
-
-def may_be_other(source: Source) -> bool:
-    """May a file be anything but server-sent events as they were sent? (Quick, since there may be very many.)"""
-    head = _first_bytes(source)
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((*_BEGINS, b"["))
-
-
-def _first_bytes(source: Source) -> bytes:
-    path: str = source.feed
-    try:
-        if not os.path.isfile(path):
-            return b""
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(_FIRST_BYTES)
-    except OSError:
-        return b""
-    packing = packing_of(head)
-    if packing == "gzip":
-        with contextlib.suppress(zlib.error):
-            return zlib.decompressobj(31).decompress(head, _FIRST_BYTES)
-    return _unpacked_head(source, None) if packing or path.lower().endswith(".br") else head
 
 
 def _may_be(head: bytes) -> bool:

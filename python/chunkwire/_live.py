@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chunkwire import _engine
@@ -18,8 +18,10 @@ __all__ = [
     "chunk",
     "engine",
     "events",
+    "loop",
     "models",
     "relay",
+    "relay_async",
     "session",
 ]
 
@@ -37,8 +39,11 @@ class Session(Protocol):
         """Takes an iterator of bytes, and feeds itself from it; iterate for everything. ``counted`` is an object and
         the name of its attribute that is to say how many bytes have come."""
 
+    def apull(self, source: AsyncIterator[bytes], counted: tuple[object, str] | None = None) -> Session:
+        """Takes an asynchronous iterator of bytes, for a `relay_async` that feeds this from it."""
+
     def error(self) -> Exception | None:
-        """The exception with which the iterator ended, if it did."""
+        """The exception with which the iterator, or what was read, ended, if it did."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
@@ -56,12 +61,12 @@ class ClientEvents(Protocol):
     def feed(self, data: bytes) -> Iterator[Any]:
         """Takes bytes; iterate for what they complete."""
 
-    def take(self, data: bytes) -> list[Any]:
-        """Takes bytes; gives all that they complete at once."""
-
     def pull(self, source: Iterable[Any], counted: tuple[Any, str] | None = None) -> Iterator[Any]:
         """Takes an iterator of bytes, and feeds itself from it up to its end; iterate for everything. ``counted`` is an
         object, and which of its attributes is to say how many bytes there were so far."""
+
+    def apull(self, source: AsyncIterator[bytes], counted: tuple[Any, str] | None = None) -> ClientEvents:
+        """Takes an asynchronous iterator of bytes, for a `relay_async` that feeds this from it."""
 
     def odd(self) -> tuple[bytes, Any] | None:
         """Where the iteration ended because the source gave what is no bytes: the beginning of a block before that, and
@@ -108,19 +113,39 @@ def relay(steps: Iterator[Any], module: Any = None) -> Iterator[Any]:
     return found
 
 
-def events(rules: str, layout: Layout) -> ClientEvents:
-    """Events by the rules of "httpx_sse", "sseclient" or the "standard"."""
-    found: ClientEvents = engine().ClientEvents(rules, *layout)
+def relay_async(steps: AsyncIterator[Any], module: Any = None) -> AsyncGenerator[Any, None]:
+    """What an asynchronous generator gives; where that gives a session, or client events, what these give until they
+    end, which meanwhile are fed from what they were to ``apull``. What is raised, by that too (unless it is
+    `Session.error`), is raised where the generator stands. To the event loop the generator is what it was: it is closed
+    with all others, also when this is dropped."""
+    found: AsyncGenerator[Any, None] = (module or engine()).AsyncRelay(steps)
+    return found
+
+
+def loop(relay: Any) -> AsyncGenerator[Any, None] | None:
+    """A loop over what `relay_async` gave: who leaves it, or closes it, leaves that as it is, and may begin another.
+    None for anything else."""
+    found: AsyncGenerator[Any, None] | None = relay.loop() if isinstance(relay, engine().AsyncRelay) else None
+    return found
+
+
+def events(rules: str, layout: Layout, module: Any = None) -> ClientEvents:
+    """Events by the rules of "httpx_sse", "sseclient" or the "standard". ``module`` is that of `session`."""
+    found: ClientEvents = (module or engine()).ClientEvents(rules, *layout)
     return found
 
 
 def bytes_of(response: Any, decoded: str, raw: str) -> Any:
     """What a response's ``iter_bytes`` gives. That goes through four loops for each block: where nothing is to be
     decoded, httpx's own ``iter_raw`` gives the same in half the time."""
-    ways = [getattr(type(response), name, None) for name in (decoded, raw)]
-    is_httpx = all(getattr(way, "__module__", None) in ("httpx._models", "httpx2._models") for way in ways)
+    kind = type(response)
+    is_httpx = _is_httpx(getattr(kind, decoded, None)) and _is_httpx(getattr(kind, raw, None))
     is_raw = is_httpx and not response.is_stream_consumed and "content-encoding" not in response.headers
     return getattr(response, raw if is_raw else decoded)()
+
+
+def _is_httpx(way: Any) -> bool:
+    return getattr(way, "__module__", None) in ("httpx._models", "httpx2._models")
 
 
 def chunk(sent: dict[str, Any]) -> Chunk:

@@ -1,8 +1,8 @@
 """Reads all sources of a usage table: what the caller named in, each source's columns and counts out.
 
 Files are read together by the native engine, whose threads share them, small ones and parts of large ones. Other
-sources, and all where damage is to raise, are decoded side by side in threads of Python; the engine leaves Python to
-others while it decodes.
+sources, those that it hands back (it reads no HAR file, and no cassette), and all where damage is to raise, are decoded
+side by side in threads of Python; the engine leaves Python to others while it decodes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from chunkwire import _engine, _progress
 from chunkwire._archives import Members
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
-from chunkwire._formats import Replayed, convert, may_be_other, prepared
+from chunkwire._formats import Replayed, convert, prepared
 from chunkwire._rows import Part
 from chunkwire._sources import Found, Source, check_bound, counted, find, size_of
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats, StatsBySource
@@ -108,30 +108,36 @@ def read_all(
             take(source, result)
 
     def in_pool(some: list[Source]) -> None:
-        pool = _Pool(module, {**options, "threads": wanted, "max_decompressed_bytes": max_decompressed_bytes}, told)
-        for first, result in pool.read(some):
+        more = {"threads": wanted, "max_decompressed_bytes": max_decompressed_bytes}
+        handed_back: list[Source] = []
+        for first, result in _Pool(module, {**options, **log, **more}, told).read(some):
+            if result is None:
+                handed_back.append(some[first])
+                continue
+            if handed_back:
+                in_python(handed_back)
+                handed_back = []
             if isinstance(result, BaseException):
                 take(some[first], result)
-            elif result is None:
-                in_python([some[first]])
             else:
                 part, counts, total, damages = result
                 read.parts.append(part)
                 read.stats_by_source.extend(part.labels, counts, damages)
                 _add(read.stats, total)
+        if handed_back:
+            in_python(handed_back)
 
-    format = log.get("format", "jsonl" if log else "auto")
-    is_for_pool = is_native and not raises and format in ("auto", "sse") and "keep" not in options
+    is_for_pool = is_native and not raises and log.get("format") not in ("har", "vcr")
 
-    def is_event_stream(source: Source) -> bool:
-        """Is it a file that the pool can read: server-sent events as they were sent?"""
-        return is_for_pool and type(source.feed) is str and (format == "sse" or not may_be_other(source))
+    def is_file(source: Source) -> bool:
+        """Is it one that the pool may read?"""
+        return is_for_pool and type(source.feed) is str
 
     try:
-        for is_plain, run in groupby(found.sources, is_event_stream):
+        for are_files, run in groupby(found.sources, is_file):
             some = list(run)
             # One file alone is split by the engine; its bytes are told by the pool.
-            is_pooled = is_plain and (len(some) > 1 or (told.wanted and wanted > 1))
+            is_pooled = are_files and (len(some) > 1 or (told.wanted and wanted > 1))
             (in_pool if is_pooled else in_python)(some)
         told.tell(now=True)
     finally:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from chunkwire._json import MAX_DEPTH
 from chunkwire._views import Chunk
 
-__all__ = ["Models", "Relay", "Session"]
+__all__ = ["Models", "Session"]
 
 #: A word and what belongs to it.
 Spec: TypeAlias = tuple[Any, ...]
@@ -233,6 +233,7 @@ class Session:
         self._foreign: bytes | None = None
         self._items: Iterator[Any] = iter(())
         self._source: Iterator[bytes] | None = None
+        self._reads: AsyncIterator[bytes] | None = None
         self._error: Exception | None = None
         self._counted: tuple[object, str] | None = None
         self._pulled = 0
@@ -259,6 +260,33 @@ class Session:
         self._pulled = 0
         return self
 
+    def apull(self, source: AsyncIterator[bytes], counted: tuple[object, str] | None = None) -> Session:
+        """Takes an asynchronous iterator of bytes, for an `AsyncRelay` that feeds this from it; ``counted`` is that of
+        `pull`."""
+        self._reads = source
+        self._counted = counted
+        self._pulled = 0
+        return self
+
+    def read(self) -> Awaitable[bytes] | None:
+        """More bytes; None if no more are needed, or none will come."""
+        return None if self._reads is None or self._foreign is not None else self._reads.__anext__()
+
+    def take_read(self, data: bytes | None) -> None:
+        """Takes what `read` came to; None for its end."""
+        if data is None:
+            self._reads = None
+        else:
+            self._count(data)
+            self.feed(data)
+
+    def take_error(self, error: BaseException) -> bool:
+        """Takes an error of `read`; false if it is for others."""
+        if not isinstance(error, Exception):
+            return False
+        self._reads, self._error = None, error
+        return True
+
     def error(self) -> Exception | None:
         """The exception with which the iterator ended, if it did."""
         error, self._error = self._error, None
@@ -282,11 +310,14 @@ class Session:
             except Exception as error:
                 self._source, self._error = None, error
             else:
-                if self._counted is not None:
-                    self._pulled += len(data)
-                    setattr(*self._counted, self._pulled)
+                self._count(data)
                 self.feed(data)
         raise StopIteration
+
+    def _count(self, data: bytes) -> None:
+        if self._counted is not None:
+            self._pulled += len(data)
+            setattr(*self._counted, self._pulled)
 
     def foreign(self) -> bytes | None:
         """The block that comes next and is not plain, as the client's parser is to read it; None if there is none."""
@@ -390,34 +421,3 @@ class Session:
             return self._make(sent)
         except _Invalid:
             raise _Declined from None
-
-
-class Relay:
-    """What a generator gives; where that gives a session, what the session gives until it ends."""
-
-    def __init__(self, steps: Iterator[Any]) -> None:
-        self._steps = steps
-        self._session: Session | None = None
-
-    def __iter__(self) -> Relay:
-        return self
-
-    def __next__(self) -> Any:
-        while True:
-            if self._session is not None:
-                try:
-                    for item in self._session:
-                        return item
-                except BaseException:
-                    self.close()
-                    raise
-                self._session = None
-            step = next(self._steps)
-            if type(step) is not Session:
-                return step
-            self._session = step
-
-    def close(self) -> None:
-        """Ends the generator."""
-        self._session = None
-        self._steps.close()  # type: ignore[attr-defined]

@@ -22,7 +22,8 @@ from chunkwire._logs._recognise import Recognised, recognise
 from chunkwire._logs._rows import Rows
 from chunkwire._logs._sinks import ExchangeMessages, ExchangeNumbers, ExchangeRows
 from chunkwire._messages import Completions
-from chunkwire._session import Models, Relay, Session
+from chunkwire._relay import AsyncLoop, AsyncRelay, Relay
+from chunkwire._session import Models, Session
 from chunkwire._sse import Frame
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
@@ -43,6 +44,8 @@ from chunkwire._views import (
 )
 
 __all__ = [
+    "AsyncLoop",
+    "AsyncRelay",
     "Choice",
     "Chunk",
     "ClientEvents",

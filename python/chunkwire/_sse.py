@@ -71,6 +71,7 @@ class Framer:
     def _begin_block(self) -> None:
         self._block_bytes = 0
         self._block_comment_bytes = 0
+        self._has_skipped = False  # an unknown field
         self._start: tuple[int, int] | None = None  # offset and line of its first known field
         self._data = bytearray()
         self._data_lines = 0
@@ -182,7 +183,7 @@ class Framer:
 
     def is_between_events(self) -> bool:
         """Is no line and no block open?"""
-        return not self._partial and not self._mark and self._is_between_blocks()
+        return not (self._partial or self._mark or self._has_skipped) and self._is_between_blocks()
 
     def cut_off(self, mark: re.Pattern[bytes], most: int) -> tuple[bytes, int] | None:
         """Takes what matches off the end of the open line, at most so many bytes; gives it and where it stood."""
@@ -294,6 +295,7 @@ class Framer:
         else:
             self._class = _SKIPPED
             self.skipped_bytes += size
+            self._has_skipped = True
             if self._first_unknown is None:
                 is_head = self._lines == 0
                 if is_head and line[257:262] == b"ustar":

@@ -234,8 +234,8 @@ class Tracker:
         self._tell(row)
         return row
 
-    def done(self, offset: int) -> None:
-        """Takes a `[DONE]`."""
+    def done(self, offset: int) -> Row | None:
+        """Takes a `[DONE]`, and gives the row that it ends, if there is one."""
         self._seq += 1
         row = self._row_to_end()
         if row is not None:
@@ -248,9 +248,10 @@ class Tracker:
             row = self._begin(offset)
             row.done = True
             self._close(row)
+        return row
 
-    def server_error(self, _: Any, offset: int, line: int, event: int) -> None:
-        """Takes an error that the server sent."""
+    def server_error(self, _: Any, offset: int, line: int, event: int) -> Row:
+        """Takes an error that the server sent, and gives its row."""
         self._seq += 1
         row = self._current
         if row is None or row.error:
@@ -259,6 +260,7 @@ class Tracker:
         row.last_seq = self._seq
         if row.finished:
             self._note_finished(row)
+        return row
 
     def damage(self, damage: Damage) -> None:
         """Takes damage by which an event was lost; other damage takes no part."""

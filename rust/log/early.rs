@@ -33,6 +33,12 @@ pub fn early(head: &[u8], request: &Request, asked: &mut usize) -> Option<Layout
     is_settled(&whole[begin..], request).then(|| recognise(whole, request))
 }
 
+/// Is more of a log needed before it can be recognised?
+#[must_use]
+pub fn needs_more(head: &[u8], request: &Request) -> bool {
+    early(head, request, &mut 0).is_none()
+}
+
 /// Can no more lines change what is recognised by these?
 fn is_settled(whole: &[u8], request: &Request) -> bool {
     let (value, end) = first_value(whole);

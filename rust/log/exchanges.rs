@@ -206,6 +206,16 @@ impl Exchanges {
         &mut self.decoder
     }
 
+    /// Takes the shapes of what stands in JSON, for another log.
+    pub fn take_shapes(&mut self) -> Option<Box<Shapes>> {
+        self.shapes.take()
+    }
+
+    /// Starts with such shapes that were learned elsewhere.
+    pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
+        self.shapes = shapes;
+    }
+
     /// Reads a line; the exchange that it holds, if it does.
     fn begin<S: Sink>(&mut self, line: Line, input: &[u8], sink: &mut S) -> Option<Open> {
         let held = std::mem::take(&mut self.lines.held);
@@ -349,14 +359,17 @@ impl Exchanges {
         if more {
             return Some(open);
         }
+        // (Where no text came, what is open stands where it stood.)
         if reads.is_some()
+            && open.sort == Sort::Events
+            && !body.is_empty()
             && let Some((_, one)) = piece
         {
             let global = |place: u64| {
                 let at = found.place((place - base) as usize, text);
                 Place { offset: offset + at as u64, line, event: 0 }
             };
-            one.look(decoder, base, open.sort == Sort::Events && !body.is_empty(), global);
+            one.look(decoder, base, global);
         }
         if let Sort::Other(what) = open.sort {
             let offset = offset + self.found.start(text) as u64;
@@ -390,6 +403,8 @@ impl Exchanges {
             return false;
         }
         let Some(reads) = &mut self.reads else { return false };
+        // What was found outside all exchanges comes before what is found in this.
+        reads.add_damages(self.decoder.take_damages());
         let key = known.unwrap_or_default();
         let kept = &others[self.unkept..];
         let mut one = match reads.take(&key) {

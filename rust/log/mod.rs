@@ -29,7 +29,7 @@ mod waiting;
 mod walk;
 mod words;
 
-pub use early::early;
+pub use early::{early, needs_more};
 pub use lines::MAX_LINE_BYTES;
 pub use path::Path;
 pub use reader::LinesReader;
@@ -66,6 +66,14 @@ impl Wanted {
         let told = Told::Format(Format::Sse);
         Self { request: Request { told, ..Request::default() }, ..Self::default() }
     }
+}
+
+/// What was learned of one log's events and documents, for the next log: those of server-sent events, and those of what
+/// stands in JSON, which know no completions.
+#[derive(Default)]
+pub struct Learned {
+    pub(crate) events: Option<Box<Shapes>>,
+    pub(crate) documents: Option<Box<Shapes>>,
 }
 
 /// A log while it is decoded. It has the face of a [`Decoder`].
@@ -131,6 +139,32 @@ impl Log {
         }
     }
 
+    /// At the start of a log that begins with `head`: with all of it, or with as much as [`needs_more`] asks for. This is
+    /// decoded like the rest.
+    #[must_use]
+    pub fn begun(options: Options, wanted: Wanted, head: &[u8]) -> Self {
+        let mut log = Self::new(options, wanted);
+        if matches!(log.state, State::Unknown(_)) {
+            let layout = recognise(head, &log.wanted.get_or_insert_default().request);
+            log.begin(layout, Waiting::default());
+        }
+        log
+    }
+
+    /// Starts with what was learned elsewhere, under the same options; only where it is known what the log is.
+    pub fn learn(&mut self, learned: &mut Learned) {
+        if let State::Known(reader) = &mut self.state {
+            reader.learn(learned);
+        }
+    }
+
+    /// Gives what was learned, for another log.
+    pub fn teach(&mut self, learned: &mut Learned) {
+        if let State::Known(reader) = &mut self.state {
+            reader.teach(learned);
+        }
+    }
+
     /// How it is read, once that is known; None for an event stream that nobody had to recognise.
     #[must_use]
     pub fn layout(&self) -> Option<&Layout> {
@@ -164,13 +198,13 @@ impl Log {
                 if waiting.held.is_empty()
                     && let Some(decision) = waiting.decide_by(&input[*at..], request)
                 {
-                    self.settle(decision, sink);
+                    self.start_as(decision, sink);
                     return true;
                 }
                 waiting.hold(&input[*at..]);
                 *at = input.len();
                 let Some(decision) = waiting.decide(request) else { return false };
-                self.settle(decision, sink);
+                self.start_as(decision, sink);
                 true
             }
             State::Held(held) => {
@@ -211,7 +245,7 @@ impl Log {
     fn finish_held<S: Sink>(&mut self, sink: &mut S) {
         if let State::Unknown(waiting) = &self.state {
             let decision = waiting.decide_at_end(&self.wanted.get_or_insert_default().request);
-            self.settle(decision, sink);
+            self.start_as(decision, sink);
         }
         self.finish_decoding(sink);
     }
@@ -285,6 +319,20 @@ impl Log {
         Some(stats)
     }
 
+    /// Nothing more comes but damage: true if something was held. Call [`Log::decode`] with nothing then, until that says
+    /// that there is no more: what stands before the damage comes before it.
+    pub fn settle(&mut self) -> bool {
+        // (A log that goes on in other files is none that can be damaged like this.)
+        if let State::Unknown(waiting) = &mut self.state
+            && let Decision::New(layout) = waiting.decide_at_end(&self.wanted.get_or_insert_default().request)
+            && waiting.before.is_none()
+        {
+            let waiting = std::mem::take(&mut **waiting);
+            self.begin(layout, waiting);
+        }
+        matches!(self.state, State::Held(_))
+    }
+
     /// What was held is decoded: the rest is decoded as it comes.
     fn let_go(&mut self) {
         match std::mem::replace(&mut self.state, State::Foreign(Vec::new())) {
@@ -304,7 +352,7 @@ impl Log {
     }
 
     /// Begins to decode as was decided.
-    fn settle<S: Sink>(&mut self, decision: Decision, sink: &mut S) {
+    fn start_as<S: Sink>(&mut self, decision: Decision, sink: &mut S) {
         let State::Unknown(mut waiting) = std::mem::replace(&mut self.state, State::Foreign(Vec::new())) else {
             return;
         };

@@ -2,8 +2,7 @@
 
 use super::chunks::Chunks;
 use super::exchanges::Exchanges;
-use super::{Format, Layout, Wanted};
-use crate::chunk::shape::Shapes;
+use super::{Format, Layout, Learned, Wanted};
 use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
 use crate::error::Damage;
 
@@ -91,6 +90,28 @@ impl Reader {
         }
     }
 
+    pub fn learn(&mut self, learned: &mut Learned) {
+        match self {
+            Self::Plain(decoder) => decoder.set_shapes(learned.events.take()),
+            Self::Exchanges(log) => {
+                log.decoder().set_shapes(learned.events.take());
+                log.set_shapes(learned.documents.take());
+            }
+            Self::Chunks(log) => log.decoder().set_shapes(learned.documents.take()),
+        }
+    }
+
+    pub fn teach(&mut self, learned: &mut Learned) {
+        match self {
+            Self::Plain(decoder) => learned.events = decoder.take_shapes(),
+            Self::Exchanges(log) => {
+                learned.events = log.decoder().take_shapes();
+                learned.documents = log.take_shapes();
+            }
+            Self::Chunks(log) => learned.documents = log.decoder().take_shapes(),
+        }
+    }
+
     pub fn stats(&self) -> Stats {
         match self {
             Self::Plain(decoder) => decoder.stats(),
@@ -163,13 +184,13 @@ impl LinesReader {
         self.0.decoder().add_damage(damage);
     }
 
-    /// See [`Decoder::set_shapes`].
-    pub fn set_shapes(&mut self, shapes: Option<Box<Shapes>>) {
-        self.0.decoder().set_shapes(shapes);
+    /// See [`Log::learn`](super::Log::learn).
+    pub fn learn(&mut self, learned: &mut Learned) {
+        self.0.learn(learned);
     }
 
-    /// See [`Decoder::take_shapes`].
-    pub fn take_shapes(&mut self) -> Option<Box<Shapes>> {
-        self.0.decoder().take_shapes()
+    /// See [`Log::teach`](super::Log::teach).
+    pub fn teach(&mut self, learned: &mut Learned) {
+        self.0.teach(learned);
     }
 }

@@ -41,10 +41,9 @@ impl Piecewise {
         Place { event: place.event, ..found }
     }
 
-    /// Takes note of what the decoder at work left open; `global` says where something is of the text that came last, if
-    /// there was such.
-    pub fn look(&mut self, decoder: &mut Decoder, base: u64, had_text: bool, mut global: impl FnMut(u64) -> Place) {
-        if had_text && self.first.is_none() {
+    /// Takes note of what the decoder at work left open; `global` says where something is of the text that came last.
+    pub fn look(&mut self, decoder: &mut Decoder, base: u64, mut global: impl FnMut(u64) -> Place) {
+        if self.first.is_none() {
             self.first = Some(global(base));
         }
         let consumed = decoder.consumed();
@@ -52,7 +51,7 @@ impl Piecewise {
         let line = decoder.framer().open_line();
         let mark = clipping(line).map(|mark| (mark, consumed - (line.len() - mark) as u64));
         let mut place = |one: &Self, offset| {
-            if offset >= base && had_text { global(offset) } else { one.place(Place { offset, line: 1, event: 0 }) }
+            if offset >= base { global(offset) } else { one.place(Place { offset, line: 1, event: 0 }) }
         };
         let clipped = mark.map(|(length, offset)| (length, place(self, offset)));
         let open = open.map(|offset| (offset, place(self, offset)));

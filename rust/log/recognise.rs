@@ -206,6 +206,7 @@ fn auto(head: &[u8]) -> Layout {
         Some(_) if is_cassette(head) => {
             return Layout::new(Format::Vcr, "a line begins with interactions:, as in cassettes of vcr");
         }
+        None => return Layout::new(Format::Sse, "there is nothing in it, so it counts as server-sent events"),
         _ => return Layout::new(Format::Sse, "it begins as no JSON does, so it is server-sent events"),
     };
     by_first_value(&first_value(head).0, first).unwrap_or_else(|| by_lines(&objects(head)))
@@ -265,6 +266,16 @@ fn as_told(head: &[u8], request: &Request) -> Layout {
         }
     };
     if layout.format == Format::Reads {
+        let told = [&request.id_field, &request.time_field].into_iter().flatten();
+        if told.clone().next().is_some() {
+            let lines = objects(head);
+            let absent = told.filter(|path| lines.iter().all(|line| at(line, path).is_none()));
+            let absent: Vec<_> = absent.map(ToString::to_string).collect();
+            if !lines.is_empty() && !absent.is_empty() {
+                let (names, members) = (absent.join(" or "), members(&lines));
+                layout.why.push_str(&format!(", though no line at the beginning has {names} (members: {members})"));
+            }
+        }
         layout.id_field = request.id_field.clone().or(layout.id_field);
         layout.time_field = request.time_field.clone().or(layout.time_field);
     }

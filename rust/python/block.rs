@@ -68,6 +68,8 @@ pub enum Feed {
     Unknown { iterator: Option<Py<PyAny>>, head: Vec<Block>, bounds: Bounds },
     /// The same, packed.
     Packed { iterator: Option<Py<PyAny>>, packed: Box<Packed<Pushed<Block>>>, spare: Buffer },
+    /// The end of one that is damaged, until that is told.
+    Broken(Option<Broken>),
 }
 
 /// What is said of a source that may be packed.
@@ -167,6 +169,7 @@ impl Feed {
                 }
             },
             Self::Bytes(block) => Ok(block.take().map_or(Next::End, Next::Block)),
+            Self::Broken(broken) => Ok(broken.take().map_or(Next::End, Next::Damaged)),
             Self::Iterator(iterator) => Ok(pull(py, Some(iterator))?.map_or(Next::End, Next::Block)),
             Self::Unknown { .. } => match self.recognise(py)? {
                 Some(block) => Ok(Next::Block(block)),

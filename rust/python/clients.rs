@@ -1,17 +1,19 @@
 //! Events of any kind for a client that has a class of its own for them: the bytes of a response in, instances of that
 //! class out, by the rules of the client's parser or by the standard's.
 
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyList, PyString, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyString, PyType};
 
+use super::awaits::Reads;
 use super::bare::{Bare, set};
 use super::block::Block;
-use super::errors::{self, borrow};
+use super::errors;
 use super::events::too_large;
+use super::lock::{AttachedLock, Taken};
 use crate::event::{Data, Frame, FrameKind, Framer, HttpxSse, HttpxSseEvent, SseClient};
 
 /// More digits than these are left to Python's `int`.
@@ -189,8 +191,11 @@ impl Reader {
 }
 
 /// The events of one response: `pull` an iterator of bytes, or `feed` bytes, and iterate.
-#[pyclass(module = "chunkwire._native")]
-pub struct ClientEvents {
+#[pyclass(module = "chunkwire._native", frozen)]
+pub struct ClientEvents(AttachedLock<Response>);
+
+/// What its events are made of.
+pub struct Response {
     reader: Reader,
     maker: Maker,
     /// An iterator of bytes, until it ends or fails.
@@ -198,6 +203,8 @@ pub struct ClientEvents {
     /// An object, and which of its attributes is to say how many bytes the source has given.
     counted: Option<(Py<PyAny>, Py<PyString>)>,
     bytes: usize,
+    /// The same of asynchronous reads, which an [`AsyncRelay`](super::relay::AsyncRelay) awaits.
+    reads: Option<Box<Reads>>,
     /// What the source gave that is no bytes.
     odd: Option<Py<PyAny>>,
     block: Option<Block>,
@@ -224,44 +231,46 @@ impl ClientEvents {
             _ => return Err(PyValueError::new_err(format!("no rules of this name: {rules}"))),
         };
         let maker = Maker::new(kind, defaults, &names)?;
-        Ok(Self { reader, maker, source: None, counted: None, bytes: 0, odd: None, block: None, at: 0, ending: false })
+        Ok(Self(AttachedLock::new(Response {
+            reader,
+            maker,
+            source: None,
+            counted: None,
+            bytes: 0,
+            reads: None,
+            odd: None,
+            block: None,
+            at: 0,
+            ending: false,
+        })))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.source)?;
-        if let Some((object, _)) = &self.counted {
+        let Some(response) = self.0.visited() else { return Ok(()) };
+        visit.call(&response.source)?;
+        if let Some((object, _)) = &response.counted {
             visit.call(object)?;
         }
-        visit.call(&self.odd)
+        response.reads.as_ref().map_or(Ok(()), |reads| reads.traverse(&visit))?;
+        visit.call(&response.odd)
     }
 
-    fn __clear__(&mut self) {
-        self.source = None;
-        self.counted = None;
-        self.odd = None;
+    fn __clear__(&self, py: Python<'_>) {
+        let Some(mut response) = self.0.take(py) else { return };
+        let gone = (response.source.take(), response.counted.take(), response.reads.take(), response.odd.take());
+        drop(response); // what goes may look at this
+        drop(gone);
     }
 
     /// Takes bytes; iterate for what they complete.
     fn feed<'py>(slf: &Bound<'py, Self>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
-        let mut events = borrow(slf)?;
-        if events.block.is_some() {
+        let mut response = slf.get().0.borrow(slf.py())?;
+        if response.block.is_some() {
             return Err(PyValueError::new_err("feed() before all of the last bytes was iterated"));
         }
-        events.block = Some(Block::from_python(data)?);
-        events.at = 0;
+        response.block = Some(Block::from_python(data)?);
+        response.at = 0;
         Ok(slf.clone())
-    }
-
-    /// Takes bytes; gives all that they complete at once. (It costs less than to iterate, where each read completes one.)
-    fn take<'py>(slf: &Bound<'py, Self>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let py = slf.py();
-        let events = &mut *borrow(slf)?;
-        let block = Block::from_python(data)?;
-        let (found, mut at) = (PyList::empty(py), 0);
-        while let Some(event) = events.reader.next(py, block.as_ref(), &mut at, &events.maker)? {
-            found.append(event)?;
-        }
-        Ok(found)
     }
 
     /// Takes an iterator of bytes, and feeds itself from it up to its end; iterate for everything. `counted` is an object,
@@ -272,9 +281,22 @@ impl ClientEvents {
         source: &Bound<'py, PyAny>,
         counted: Option<(Py<PyAny>, Py<PyString>)>,
     ) -> PyResult<Bound<'py, Self>> {
-        let mut events = borrow(slf)?;
-        events.source = Some(source.try_iter()?.into_any().unbind());
-        events.counted = counted;
+        let source = source.try_iter()?.into_any().unbind();
+        let mut response = slf.get().0.borrow(slf.py())?;
+        response.source = Some(source);
+        response.counted = counted;
+        Ok(slf.clone())
+    }
+
+    /// Takes an asynchronous iterator of bytes, for an `AsyncRelay` that feeds this from it; `counted` is that of `pull`.
+    #[pyo3(signature = (source, counted=None))]
+    fn apull<'py>(
+        slf: &Bound<'py, Self>,
+        source: &Bound<'py, PyAny>,
+        counted: Option<(Py<PyAny>, Py<PyString>)>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let reads = Reads::new(source, counted)?;
+        slf.get().0.borrow(slf.py())?.reads = Some(reads);
         Ok(slf.clone())
     }
 
@@ -282,44 +304,79 @@ impl ClientEvents {
         slf
     }
 
-    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = slf.py();
-        let events = &mut *borrow(slf)?;
-        loop {
-            if let Some(block) = &events.block {
-                let made = events.reader.next(py, block.as_ref(), &mut events.at, &events.maker)?;
-                if made.is_some() {
-                    return Ok(made);
-                }
-                events.block = None;
-            }
-            if !events.next_block(py)? {
-                return if std::mem::take(&mut events.ending) {
-                    events.reader.finish(py, &events.maker)
-                } else {
-                    Ok(None)
-                };
-            }
-        }
+    #[inline]
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.0.borrow(py)?.next(py)
     }
 
     /// Where the iteration ended because the source gave what is no bytes: the beginning of a block before that, and
     /// that; else None.
-    fn odd<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<(Bound<'py, PyBytes>, Py<PyAny>)>> {
-        let events = &mut *borrow(slf)?;
+    fn odd<'py>(&self, py: Python<'py>) -> PyResult<Option<(Bound<'py, PyBytes>, Py<PyAny>)>> {
+        let events = &mut *self.0.borrow(py)?;
         let Some(odd) = events.odd.take() else { return Ok(None) };
         let rest = match &mut events.reader {
             Reader::SseClient(reader) => reader.take_rest(),
             _ => {
-                let found = odd.bind(slf.py()).get_type().name()?;
+                let found = odd.bind(py).get_type().name()?;
                 return Err(PyTypeError::new_err(format!("expected bytes of the source, got {found}")));
             }
         };
-        Ok(Some((PyBytes::new(slf.py(), &rest), odd)))
+        Ok(Some((PyBytes::new(py, &rest), odd)))
     }
 }
 
 impl ClientEvents {
+    /// What they are made of.
+    #[inline]
+    pub fn response(&self, py: Python<'_>) -> PyResult<Taken<'_, Response>> {
+        self.0.borrow(py)
+    }
+}
+
+impl Response {
+    /// The next event of what is there.
+    #[inline]
+    pub fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            if let Some(block) = &self.block {
+                let made = self.reader.next(py, block.as_ref(), &mut self.at, &self.maker)?;
+                if made.is_some() {
+                    return Ok(made);
+                }
+                self.block = None;
+            }
+            if !self.next_block(py)? {
+                return if std::mem::take(&mut self.ending) { self.reader.finish(py, &self.maker) } else { Ok(None) };
+            }
+        }
+    }
+
+    /// The iterator of the awaitable of more bytes; None if none will come.
+    #[inline]
+    pub fn read<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.reads.as_ref().map(|reads| reads.next(py)).transpose()
+    }
+
+    /// Takes what the awaitable came to.
+    #[inline]
+    pub fn push_read(&mut self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let block = Block::from_python(data)?;
+        if let Some(reads) = &mut self.reads {
+            reads.count(data.py(), block.as_ref().len())?;
+        }
+        (self.block, self.at) = (Some(block), 0);
+        Ok(())
+    }
+
+    /// Takes the end of the reads; any other error comes back.
+    pub fn end_reads(&mut self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if !error.is_instance_of::<PyStopAsyncIteration>(py) {
+            return Err(error);
+        }
+        (self.reads, self.ending) = (None, true);
+        Ok(())
+    }
+
     /// Asks the source for bytes; false if there are none.
     fn next_block(&mut self, py: Python<'_>) -> PyResult<bool> {
         let Some(source) = &self.source else { return Ok(false) };

@@ -15,6 +15,7 @@ use crate::decoder::KEPT_DAMAGES;
 use crate::error::Damage;
 use crate::log::Log;
 use crate::message::{self, Choice, Completion, ErrorBody, Folded, Object, Ready};
+use crate::source::Buffer;
 
 /// Events between two looks at Python's signals.
 const EVENTS_AT_ONCE: usize = 1 << 16;
@@ -110,6 +111,10 @@ impl Completions {
                 self.block = Some(block);
             }
             Next::End => self.finish(py)?,
+            Next::Damaged(broken) if self.decoder.settle() => {
+                *feed = Feed::Broken(Some(broken));
+                (self.block, self.at) = (Some(Block::Owned(Buffer::default())), 0);
+            }
             Next::Damaged(broken) => {
                 let damage = Damage::of_compression(self.decoder.stats().bytes, &broken);
                 self.decoder.add_damage(&damage);

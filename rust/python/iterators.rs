@@ -84,6 +84,7 @@ impl Reader {
                     self.feed = None;
                     self.pipeline.finish(py)?;
                 }
+                Ok(Next::Damaged(broken)) if self.pipeline.settle() => *feed = Feed::Broken(Some(broken)),
                 Ok(Next::Damaged(broken)) => {
                     self.feed = None;
                     let error = self.pipeline.compressed_damage(py, &broken)?;

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyString};
 
+use super::awaits::Reads;
 use super::block::Block;
 use super::errors::borrow;
 use super::lent::{self, Filling, Sort};
@@ -39,6 +40,8 @@ pub struct Session {
     /// An iterator of bytes-like objects, until it ends or fails.
     source: Option<Py<PyAny>>,
     counted: Option<Box<Counted>>,
+    /// The same of asynchronous reads, which an [`AsyncRelay`](super::relay::AsyncRelay) awaits.
+    reads: Option<Box<Reads>>,
     error: Option<PyErr>,
     /// Makes the client's objects; without one, chunks are given.
     maker: Option<Maker>,
@@ -74,6 +77,7 @@ impl Session {
             framing,
             source: None,
             counted: None,
+            reads: None,
             error: None,
             maker: models.map(Maker::new),
             pending: Vec::new(),
@@ -91,11 +95,12 @@ impl Session {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.source)?;
         visit.call(self.counted.as_ref().map(|counted| &counted.object))?;
+        self.reads.as_ref().map_or(Ok(()), |reads| reads.traverse(&visit))?;
         super::pipeline::traverse(self.batch.as_ref(), &visit)
     }
 
     fn __clear__(&mut self) {
-        (self.source, self.counted) = (None, None);
+        (self.source, self.counted, self.reads) = (None, None, None);
         Python::try_attach(|py| self.retire(py));
     }
 
@@ -120,6 +125,18 @@ impl Session {
         let mut session = borrow(slf)?;
         session.source = Some(source.try_iter()?.into_any().unbind());
         session.counted = counted.map(|(object, name)| Box::new(Counted { object, name, bytes: 0 }));
+        Ok(slf.clone())
+    }
+
+    /// Takes an asynchronous iterator of bytes-like objects, for an `AsyncRelay` that feeds this from it; `counted` is
+    /// that of `pull`.
+    #[pyo3(signature = (source, counted=None))]
+    fn apull<'py>(
+        slf: &Bound<'py, Self>,
+        source: &Bound<'py, PyAny>,
+        counted: Option<(Py<PyAny>, Py<PyString>)>,
+    ) -> PyResult<Bound<'py, Self>> {
+        borrow(slf)?.reads = Some(Reads::new(source, counted)?);
         Ok(slf.clone())
     }
 
@@ -164,8 +181,37 @@ impl Session {
 }
 
 impl Session {
+    /// The iterator of the awaitable of more bytes; None if no more are needed, or none will come.
     #[inline]
-    fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub fn read<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let needs_none = self.block.is_some() || self.declined.is_some() || self.foreign.is_some();
+        self.reads.as_ref().filter(|_| !needs_none).map(|reads| reads.next(py)).transpose()
+    }
+
+    /// Takes what the awaitable came to.
+    #[inline]
+    pub fn push_read(&mut self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let block = Block::from_python(data)?;
+        if let Some(reads) = &mut self.reads {
+            reads.count(data.py(), block.as_ref().len())?;
+        }
+        self.push(block);
+        Ok(())
+    }
+
+    /// Takes the end of the reads, or their error; what is not an error but an interruption comes back.
+    pub fn end_reads(&mut self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        if !error.is_instance_of::<PyException>(py) {
+            return Err(error);
+        }
+        self.reads = None;
+        self.error = Some(error).filter(|error| !error.is_instance_of::<PyStopAsyncIteration>(py));
+        Ok(())
+    }
+
+    /// The next item of what is there.
+    #[inline]
+    pub fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         loop {
             if let Some(batch) = &self.batch
                 && let Some(item) = batch.items().get(self.next_item)

@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use pyo3::Python;
+use pyo3::exceptions::PyValueError;
+use pyo3::{PyErr, PyResult, Python};
 
 /// Is one thread alone attached at a time? Interpreters without a GIL have larger objects.
 const HAS_GIL: bool = size_of::<pyo3::ffi::PyObject>() == 2 * size_of::<usize>();
@@ -42,6 +43,24 @@ impl<T> AttachedLock<T> {
         };
         is_free.then(|| Taken(self))
     }
+
+    /// The same for objects that Python calls: somebody else may be using one, as another thread or its own source.
+    #[inline]
+    pub fn borrow(&self, py: Python<'_>) -> PyResult<Taken<'_, T>> {
+        self.take(py).ok_or_else(in_use)
+    }
+
+    /// For Python's collector of cycles: None while somebody is at it, whose references then count as those of others.
+    pub fn visited(&self) -> Option<Taken<'_, T>> {
+        // SAFETY: the collector runs in a thread that is attached; its visits of references change nothing.
+        self.take(unsafe { Python::assume_attached() })
+    }
+}
+
+/// Why somebody goes without.
+#[cold]
+pub fn in_use() -> PyErr {
+    PyValueError::new_err("already in use, by another thread or by its own source")
 }
 
 impl<T> Deref for Taken<'_, T> {

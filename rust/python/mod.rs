@@ -1,13 +1,16 @@
 //! The module `chunkwire._native`: the core's results as Python objects. Conversion only, no decoding.
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
-//! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what live
-//! streams use in turn; `logs` says how a source holds streams; `iterators` are what users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands
-//! columns to other libraries, `completions` gives whole messages; `live` decodes for clients that have a parser of their
-//! own, whose objects `models` makes as `instance`s of their classes, each like the last one `kept`, and `clients` gives
-//! events as instances of `bare` classes; `convert` and `errors` turn values and damage into Python's own.
+//! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what
+//! live streams use in turn; `logs` says how a source holds streams; `iterators` are what users iterate, `batches`,
+//! `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions` gives whole messages;
+//! `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of their
+//! classes, each like the last one `kept`, and `clients` gives events as instances of `bare` classes; `relay` gives
+//! both to asynchronous loops (of which `loops` has one), by what `awaits` knows; `convert` and `errors` turn values
+//! and damage into Python's own.
 
 mod arrow;
+mod awaits;
 mod bare;
 mod batches;
 mod block;
@@ -23,10 +26,12 @@ mod lent;
 mod live;
 mod lock;
 mod logs;
+mod loops;
 mod models;
 mod pipeline;
 mod plan;
 mod reader;
+mod relay;
 mod spares;
 mod tokens;
 mod usage;
@@ -53,9 +58,13 @@ mod _native {
     #[pymodule_export]
     use super::logs::{NeedsConversion, recognise};
     #[pymodule_export]
+    use super::loops::AsyncLoop;
+    #[pymodule_export]
     use super::plan::Models;
     #[pymodule_export]
     use super::reader::UsageReader;
+    #[pymodule_export]
+    use super::relay::AsyncRelay;
     #[pymodule_export]
     use super::usage::{usage, usage_many};
     #[pymodule_export]

@@ -213,6 +213,16 @@ impl Pipeline {
         }
     }
 
+    /// Nothing more comes but damage: true if what was held of the log, to recognise it, is decoded first. Call `next`
+    /// for that.
+    pub fn settle(&mut self) -> bool {
+        let has_held = self.decoder.settle();
+        if has_held {
+            self.waiting.push_back(SharedBlock(Arc::new(Block::Owned(Buffer::default()))));
+        }
+        has_held
+    }
+
     /// Has the end of the source been told?
     pub fn is_finished(&self) -> bool {
         self.finished

@@ -157,7 +157,7 @@ fn served<'py, V: Looks>(
 
 /// How many references to an object there are.
 #[inline]
-fn owners<T>(object: &Py<T>) -> isize {
+pub fn owners<T>(object: &Py<T>) -> isize {
     // SAFETY: the pointer is that of a live object, and only who is attached to the interpreter comes here.
     unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
 }

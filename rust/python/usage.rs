@@ -83,10 +83,11 @@ pub fn usage<'py>(
 /// The columns and counts of files, in their order, by so many threads: a list of what was found. A tuple of an int (the
 /// number of the first file), a list of a thing for each file (how many rows it has, or the OSError that it is), its
 /// columns, its counts one behind the other (u64), their sum as Stats, and a list of damages, each with its file's number;
-/// or of the number alone for a file that threads cannot read. `progress` is called now and then with the bytes read.
+/// or of the number alone for a file that they cannot read, such as one that has to be converted first. `progress` is called now and then with the bytes read.
 #[pyfunction]
 #[pyo3(signature = (
-    paths, *, strict=false, max_event_bytes=67_108_864, threads=1, measure=false, max_decompressed_bytes=None, progress=None
+    paths, *, strict=false, max_event_bytes=67_108_864, threads=1, measure=false, max_decompressed_bytes=None,
+    progress=None, format="auto", field=None, id_field=None, time_field=None, keep=vec![],
 ))]
 #[allow(clippy::too_many_arguments)]
 pub fn usage_many<'py>(
@@ -97,12 +98,19 @@ pub fn usage_many<'py>(
     measure: bool,
     max_decompressed_bytes: Option<u64>,
     progress: Option<Bound<'py, PyAny>>,
+    format: &str,
+    field: Option<&str>,
+    id_field: Option<&str>,
+    time_field: Option<&str>,
+    keep: Vec<String>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = paths.py();
+    let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
     let settings = Settings::new(py, "skip", strict, max_event_bytes, None)?;
     let part_bytes = part_bytes();
     let setup = Setup {
         options: settings.options,
+        wanted,
         threads: threads.max(1),
         part_bytes: part_bytes.unwrap_or(PART_BYTES),
         large: part_bytes.map_or(SMALL_FILE, |bytes| bytes as u64),
@@ -185,6 +193,9 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Log, sink: &mut (impl Sink
             }
             Next::End => break,
             Next::Damaged(broken) => {
+                if decoder.settle() {
+                    py.detach(|| while decoder.decode(&[], &mut 0, usize::MAX, sink) {});
+                }
                 decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &broken));
                 break;
             }

@@ -7,6 +7,7 @@
 //! No thread is far ahead of the others, so memory stays flat. A source in which no event ends for long is not for this:
 //! [`Outcome::NoParts`] says so, and one thread has to read it from the start.
 
+mod alone;
 mod digest;
 mod parts;
 mod pool;
@@ -21,11 +22,10 @@ use digest::{Digest, Digested};
 use parts::{Claim, EVENT_ENDS, Ends, LINE_ENDS, Part, Parts, Reading, at_once};
 pub use pool::{Pool, Read, Setup, Table};
 
-use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Stats, not_a_stream};
 use crate::error::{Damage, Place};
 use crate::event::{TAR, ZIP};
-use crate::log::{Layout, LinesReader, Wanted};
+use crate::log::{Layout, Learned, LinesReader, Wanted};
 use crate::record::Builder;
 use crate::source::{Blocks, Buffer, Positioned};
 use crate::stream::{Streams, Tracker};
@@ -49,7 +49,7 @@ pub enum Outcome {
 pub struct Scan {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
-    shapes: Option<Box<Shapes>>,
+    learned: Learned,
 }
 
 struct Shared {
@@ -181,24 +181,25 @@ impl Scan {
         measures: bool,
         lines: Option<(Wanted, Layout)>,
     ) -> Self {
-        let shared = Arc::new(Shared::new(blocks, options, threads, part_bytes, measures, lines, Arc::default()));
+        let source = (blocks, Buffer::default());
+        let shared = Arc::new(Shared::new(source, options, threads, part_bytes, measures, lines, Arc::default()));
         // Where the system has no thread to give, those that it gave do the work.
         let helpers = (1..threads).map_while(|_| {
             let shared = shared.clone();
             let thread = std::thread::Builder::new().name("chunkwire-scan".into());
             let work = move || {
-                let mut shapes = None;
-                while shared.work(&mut shapes) {}
+                let mut learned = Learned::default();
+                while shared.work(&mut learned) {}
             };
             thread.spawn(work).ok()
         });
         let helpers = helpers.collect();
-        Self { shared, helpers, shapes: None }
+        Self { shared, helpers, learned: Learned::default() }
     }
 
     /// Reads and decodes one part; false if none is left.
     pub fn work(&mut self) -> bool {
-        self.shared.work(&mut self.shapes)
+        self.shared.work(&mut self.learned)
     }
 
     /// The result, when nothing is left.
@@ -238,8 +239,9 @@ impl Drop for EndOnPanic<'_> {
 }
 
 impl Shared {
+    /// A source is its blocks, and what was read of them.
     fn new(
-        blocks: Box<Blocks>,
+        (blocks, head): (Box<Blocks>, Buffer),
         options: Options,
         threads: usize,
         part_bytes: usize,
@@ -247,7 +249,8 @@ impl Shared {
         lines: Option<(Wanted, Layout)>,
         read: Arc<AtomicU64>,
     ) -> Self {
-        let (file, reading) = match Parts::new(blocks, if lines.is_some() { LINE_ENDS } else { EVENT_ENDS }) {
+        let ends = if lines.is_some() { LINE_ENDS } else { EVENT_ENDS };
+        let (file, reading) = match Parts::new(blocks, head, ends) {
             Parts::AtOnce(file, ends) => (Some((file, ends)), None),
             Parts::InTurn(reading) => (None, Some(reading)),
         };
@@ -321,14 +324,14 @@ impl Shared {
     }
 
     /// Reads a part, or decodes one, or both; false if none is left.
-    fn work(&self, shapes: &mut Option<Box<Shapes>>) -> bool {
+    fn work(&self, learned: &mut Learned) -> bool {
         if self.stop.load(Relaxed) {
             return false;
         }
         let _end = EndOnPanic(self);
         match self.take() {
             Ok(Some(Some((number, part, digest)))) => {
-                let decoded = self.decode(number, part, digest, shapes);
+                let decoded = self.decode(number, part, digest, learned);
                 self.merge(number, decoded);
                 true
             }
@@ -421,15 +424,15 @@ impl Shared {
         }
     }
 
-    fn decode(&self, number: usize, part: Part, mut digest: Digest, shapes: &mut Option<Box<Shapes>>) -> Decoded {
+    fn decode(&self, number: usize, part: Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
         if let Some((wanted, layout)) = &self.lines
             && let Some(reader) = LinesReader::new(self.options, wanted, layout, number > 0)
         {
-            return Self::decode_lines(reader, part, digest, shapes);
+            return Self::decode_lines(reader, part, digest, learned);
         }
         let Part { buffer, is_last, broken, .. } = part;
         let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
-        decoder.set_shapes(shapes.take());
+        decoder.set_shapes(learned.events.take());
         let (input, mut at) = (&*buffer, 0);
         while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
         if let Some(broken) = broken {
@@ -438,19 +441,14 @@ impl Shared {
         if is_last {
             decoder.finish_events(&mut digest);
         }
-        *shapes = decoder.take_shapes();
+        learned.events = decoder.take_shapes();
         let (stats, lines, nature) = (decoder.stats(), decoder.lines(), Nature::of(&decoder));
         Decoded { digest: digest.build(buffer), stats, lines, nature }
     }
 
-    fn decode_lines(
-        mut reader: LinesReader,
-        part: Part,
-        mut digest: Digest,
-        shapes: &mut Option<Box<Shapes>>,
-    ) -> Decoded {
+    fn decode_lines(mut reader: LinesReader, part: Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
         let Part { buffer, is_last, broken, .. } = part;
-        reader.set_shapes(shapes.take());
+        reader.learn(learned);
         let (input, mut at) = (&*buffer, 0);
         while reader.decode(input, &mut at, usize::MAX, &mut digest) {}
         if let Some(reason) = broken {
@@ -459,7 +457,7 @@ impl Shared {
         if is_last {
             reader.finish(&mut digest);
         }
-        *shapes = reader.take_shapes();
+        reader.teach(learned);
         let (stats, lines) = (reader.stats(), reader.line_ends());
         Decoded { digest: digest.build(buffer), stats, lines, nature: Nature::Stream }
     }
@@ -534,8 +532,8 @@ mod tests {
             std::fs::write(&path, log.repeat(20)).expect("a file can be written");
             let Ok(Some(Some((behind, other, unused)))) = shared.take() else { panic!("no other part") };
             assert!(!other.buffer.is_empty());
-            shared.merge(behind, shared.decode(behind, other, unused, &mut None));
-            shared.merge(number, shared.decode(number, part, digest, &mut None));
+            shared.merge(behind, shared.decode(behind, other, unused, &mut Learned::default()));
+            shared.merge(number, shared.decode(number, part, digest, &mut Learned::default()));
             let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
             assert_eq!(done.1.bytes, end as u64);
             assert_eq!((done.1.chunks, done.1.damaged), if end + 2 > log.len() { (10, 0) } else { (9, 1) });

@@ -66,10 +66,11 @@ pub(super) struct Reading {
 }
 
 impl Parts {
-    pub fn new(blocks: Box<Blocks>, ends: Ends) -> Self {
+    /// `head` was read of the blocks.
+    pub fn new(blocks: Box<Blocks>, head: Buffer, ends: Ends) -> Self {
         match blocks.into_positioned() {
             Ok(file) => Self::AtOnce(file, ends),
-            Err(blocks) => Self::InTurn(Box::new(Reading { blocks, ends, rest: Buffer::default(), packed: 0 })),
+            Err(blocks) => Self::InTurn(Box::new(Reading { blocks, ends, rest: head, packed: 0 })),
         }
     }
 }
@@ -213,7 +214,9 @@ mod tests {
             std::fs::write(&path, &source).expect("a file can be written");
             for part_bytes in [1, 7, 64, 200, 5000] {
                 let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
-                let Parts::AtOnce(file, ends_of) = Parts::new(blocks, EVENT_ENDS) else { panic!("it is a file") };
+                let Parts::AtOnce(file, ends_of) = Parts::new(blocks, Buffer::default(), EVENT_ENDS) else {
+                    panic!("it is a file")
+                };
                 let (mut claim, mut found, mut ends) = (Claim::default(), Vec::new(), Vec::new());
                 loop {
                     let Ok(part) = at_once(&file, ends_of, claim.at, part_bytes, Buffer::default()) else {

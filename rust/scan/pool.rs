@@ -4,20 +4,20 @@
 //! helps with one that another thread reads, part by part. So all have work until the last part is taken, whether the
 //! files are many and small or one is huge. What they find is put together in the order of the files.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::alone::{self, Alone};
 use super::{Outcome, Shared, lock};
-use crate::chunk::shape::Shapes;
-use crate::decoder::{Decoder, Options, Sink, Stats};
-use crate::error::{Broken, Damage};
-use crate::source::{Blocks, Buffer, HEAD_BYTES, Head, Packing};
-use crate::stream::{Measured, Streams, Tracker};
+use crate::decoder::{Options, Stats};
+use crate::log::{self, Format, Layout, Learned, Told, Wanted};
+use crate::source::{Blocks, Buffer};
+use crate::stream::Streams;
 use crate::usage::{Columns, Objects};
 
 /// Small files are taken together, so many at most, or until they have so many bytes.
@@ -27,10 +27,11 @@ const TOGETHER_BYTES: u64 = 1 << 20;
 const PACKED_WEIGHT: u64 = 10;
 
 /// What a caller can choose.
-#[derive(Clone, Copy)]
 pub struct Setup {
     /// Those of each decoder.
     pub options: Options,
+    /// What is wanted of each log.
+    pub wanted: Wanted,
     /// How many threads there are to be, of which the caller is one.
     pub threads: usize,
     /// How large the parts of a large file are, about, and from which size on a file is large.
@@ -49,8 +50,9 @@ pub enum Read {
     Rows(usize, Box<Stats>),
     /// It could not be read.
     Failed(io::Error),
-    /// It is not for the pool: no file of a known size, one in which no event ends for long, or a large one where there
-    /// is but one thread (beside which another could read ahead). The caller has to read it.
+    /// It is not for the pool: no file of a known size, one that has to be converted first, one in which no event ends
+    /// for long, or a large one where there is but one thread (beside which another could read ahead). The caller has to
+    /// read it.
     Elsewhere,
 }
 
@@ -66,10 +68,20 @@ pub struct Table {
 }
 
 impl Table {
+    /// That of a file without rows; `kept` members of exchanges would be in its columns.
+    fn of(first: usize, read: Read, kept: usize) -> Self {
+        Self { first, reads: vec![read], columns: Columns::without_rows(kept) }
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        matches!(self.reads[..], [Read::Elsewhere])
+    }
+
     /// Another file; what its columns cannot hold is damage.
-    fn add(&mut self, result: io::Result<(Streams, Stats)>, objects: &mut Objects) {
+    fn add(&mut self, result: io::Result<Option<(Streams, Stats)>>, objects: &mut Objects) {
         let read = match result {
-            Ok((streams, mut stats)) => {
+            Ok(None) => Read::Elsewhere,
+            Ok(Some((streams, mut stats))) => {
                 let rows = streams.rows.len();
                 self.columns.extend(streams, objects);
                 for damage in self.columns.damages.drain(..) {
@@ -126,10 +138,21 @@ pub struct Pool {
 
 /// What a thread has for itself.
 struct Worker {
-    shapes: Option<Box<Shapes>>,
+    learned: Learned,
     objects: Objects,
     memory: Buffer,
-    open: Option<Arc<Open>>,
+    at: At,
+}
+
+/// The large file that a thread is at.
+#[derive(Default)]
+enum At {
+    #[default]
+    Nothing,
+    /// One that others read, too.
+    Open(Arc<Open>),
+    /// One that cannot be split, by its number.
+    Alone(usize, Box<Alone>),
 }
 
 impl Pool {
@@ -139,6 +162,9 @@ impl Pool {
     pub fn new(paths: Vec<PathBuf>, setup: Setup) -> Self {
         let (jobs, tables) = jobs(&paths, &setup);
         let (left, has_large) = (jobs.len(), jobs.iter().any(|job| job.is_large));
+        // A large file has work for all.
+        let threads = if has_large { setup.threads } else { setup.threads.min(left) };
+        let worker = Worker::new(&setup);
         let state = State { jobs, opening: 0, open: Vec::new(), tables, left };
         let common = Arc::new(Common {
             setup,
@@ -148,8 +174,7 @@ impl Pool {
             stop: AtomicBool::new(false),
             read: Arc::default(),
         });
-        // A large file has work for all. Where the system has no thread to give, those that it gave do the work.
-        let threads = if has_large { setup.threads } else { setup.threads.min(left) };
+        // Where the system has no thread to give, those that it gave do the work.
         let helpers = (1..threads).map_while(|_| {
             let common = common.clone();
             let thread = std::thread::Builder::new().name("chunkwire-pool".into());
@@ -162,7 +187,7 @@ impl Pool {
                 .ok()
         });
         let helpers = helpers.collect();
-        Self { worker: Worker::new(&setup), common, helpers }
+        Self { common, helpers, worker }
     }
 
     /// Does a piece of the work; false if none is left to begin.
@@ -200,10 +225,12 @@ impl Pool {
         let mut tables = std::mem::take(&mut lock(&self.common.state).tables);
         tables.sort_unstable_by_key(|table| table.first);
         let mut joined: Vec<Table> = Vec::new();
-        for table in tables {
-            let is_elsewhere = |table: &Table| matches!(table.reads[..], [Read::Elsewhere]);
+        for mut table in tables {
             match joined.last_mut() {
-                Some(last) if !is_elsewhere(last) && !is_elsewhere(&table) => {
+                Some(last) if !last.is_elsewhere() && !table.is_elsewhere() => {
+                    if last.columns.is_empty() {
+                        std::mem::swap(&mut last.columns, &mut table.columns);
+                    }
                     last.columns.append(&table.columns);
                     last.reads.extend(table.reads);
                 }
@@ -234,6 +261,7 @@ impl Drop for EndOnPanic<'_> {
 /// The jobs that the files are, and the results of those that are none.
 fn jobs(paths: &[PathBuf], setup: &Setup) -> (Vec<Job>, Vec<Table>) {
     let (mut jobs, mut tables): (Vec<Job>, Vec<Table>) = (Vec::new(), Vec::new());
+    let kept = setup.wanted.keep.len();
     for (number, path) in paths.iter().enumerate() {
         let read = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => {
@@ -242,8 +270,7 @@ fn jobs(paths: &[PathBuf], setup: &Setup) -> (Vec<Job>, Vec<Table>) {
                 let is_large = weight >= setup.large;
                 match jobs.last_mut() {
                     _ if is_large && setup.threads < 2 => {
-                        let reads = vec![Read::Elsewhere];
-                        tables.push(Table { first: number, reads, columns: Columns::default() });
+                        tables.push(Table::of(number, Read::Elsewhere, kept));
                     }
                     Some(job)
                         if !is_large
@@ -262,7 +289,7 @@ fn jobs(paths: &[PathBuf], setup: &Setup) -> (Vec<Job>, Vec<Table>) {
             Ok(_) => Read::Elsewhere,
             Err(error) => Read::Failed(error),
         };
-        tables.push(Table { first: number, reads: vec![read], columns: Columns::default() });
+        tables.push(Table::of(number, read, kept));
     }
     jobs.sort_by_key(|job| job.weight);
     (jobs, tables)
@@ -314,164 +341,158 @@ impl Common {
     }
 
     fn work(&self, worker: &mut Worker) -> bool {
-        let Some(open) = &worker.open else {
-            match self.next() {
-                Next::Job(job) if job.is_large => self.open(&job, worker),
+        match std::mem::take(&mut worker.at) {
+            At::Nothing => match self.next() {
+                Next::Job(job) if job.is_large => self.open(job.first, worker),
                 Next::Job(job) => {
-                    let table = self.read_together(&job, worker);
-                    self.give(table);
+                    let tables = self.read_together(&job, worker);
+                    self.give(tables);
                 }
-                Next::Help(open) => worker.open = Some(open),
+                Next::Help(open) => worker.at = At::Open(open),
                 Next::Nothing => return false,
-            }
-            return true;
-        };
-        let more = open.scan.work(&mut worker.shapes);
-        let done = open.scan.done();
-        if let Some(outcome) = done {
-            let mut table = Table { first: open.number, ..Table::default() };
-            match outcome {
-                Ok(Outcome::Done(done)) => table.add(Ok(*done), &mut worker.objects),
-                Ok(Outcome::NoParts) => table.reads.push(Read::Elsewhere),
-                Err(error) => table.reads.push(Read::Failed(error)),
-            }
-            self.give(table);
-        }
-        if !more {
-            open.scan.readers.fetch_sub(1, Relaxed);
-            worker.open = None;
+            },
+            At::Open(open) => self.go_on(open, worker),
+            At::Alone(number, mut alone) => match alone.work(&self.read) {
+                Ok(true) if !self.stop.load(Relaxed) => worker.at = At::Alone(number, alone),
+                more => {
+                    let found = more.map(|_| {
+                        let (streams, stats, _) = alone.finish(&mut worker.learned);
+                        Some((streams, stats))
+                    });
+                    self.give(vec![self.table(number, found, worker)]);
+                }
+            },
         }
         true
     }
 
-    fn give(&self, table: Table) {
+    /// Reads a part of a large file.
+    fn go_on(&self, open: Arc<Open>, worker: &mut Worker) {
+        let more = open.scan.work(&mut worker.learned);
+        if let Some(outcome) = open.scan.done() {
+            let found = outcome.map(|outcome| match outcome {
+                Outcome::Done(done) => Some(*done),
+                Outcome::NoParts => None,
+            });
+            self.give(vec![self.table(open.number, found, worker)]);
+        }
+        if more {
+            worker.at = At::Open(open);
+        } else {
+            open.scan.readers.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// A table of one file.
+    fn table(&self, number: usize, found: io::Result<Option<(Streams, Stats)>>, worker: &mut Worker) -> Table {
+        let mut table = self.no_rows(number);
+        table.add(found, &mut worker.objects);
+        table
+    }
+
+    fn no_rows(&self, first: usize) -> Table {
+        Table { first, reads: Vec::new(), columns: Columns::without_rows(self.setup.wanted.keep.len()) }
+    }
+
+    /// The tables of a job.
+    fn give(&self, tables: Vec<Table>) {
         let mut state = lock(&self.state);
-        state.tables.push(table);
+        state.tables.extend(tables);
         state.left -= 1;
         if state.left == 0 {
             self.changed.notify_all();
         }
     }
 
-    /// Opens a large file, for whoever has time.
-    fn open(&self, job: &Job, worker: &mut Worker) {
-        let Setup { options, threads, part_bytes, measures, most, .. } = self.setup;
-        let opened = Blocks::open(&self.paths[job.first], most);
+    /// Opens a large file, for whoever has time if it can be split.
+    fn open(&self, number: usize, worker: &mut Worker) {
+        let begun = self.begin(number, worker);
         let mut state = lock(&self.state);
         state.opening -= 1;
-        match opened {
-            Ok(blocks) => {
-                let scan =
-                    Shared::new(Box::new(blocks), options, threads, part_bytes, measures, None, self.read.clone());
+        let given = match begun {
+            Ok(Some(Begun::Parts(scan))) => {
                 scan.readers.store(1, Relaxed);
-                let open = Arc::new(Open { number: job.first, scan });
+                let open = Arc::new(Open { number, scan: *scan });
                 state.open.push(open.clone());
-                worker.open = Some(open);
-                drop(state);
+                worker.at = At::Open(open);
+                None
             }
-            Err(error) => {
-                drop(state);
-                let read = Read::Failed(error);
-                self.give(Table { first: job.first, reads: vec![read], columns: Columns::default() });
+            Ok(Some(Begun::Alone(alone))) => {
+                worker.at = At::Alone(number, alone);
+                None
             }
+            Ok(None) => Some(Read::Elsewhere),
+            Err(error) => Some(Read::Failed(error)),
+        };
+        drop(state);
+        if let Some(read) = given {
+            self.give(vec![Table::of(number, read, self.setup.wanted.keep.len())]);
         }
         self.changed.notify_all();
     }
 
-    /// Reads small files.
-    fn read_together(&self, job: &Job, worker: &mut Worker) -> Table {
-        let mut table = Table { first: job.first, ..Table::default() };
-        table.reads.reserve(job.count);
-        for number in job.first..job.first + job.count {
-            let result = if self.setup.measures {
-                self.read(number, worker, Measured::default(), Measured::into_tracker)
-            } else {
-                self.read(number, worker, Tracker::default(), |tracker| tracker)
-            };
-            table.add(result, &mut worker.objects);
-        }
-        table
-    }
-
-    fn read<S: Sink>(
-        &self,
-        number: usize,
-        worker: &mut Worker,
-        mut sink: S,
-        tracker: impl Fn(S) -> Tracker,
-    ) -> io::Result<(Streams, Stats)> {
-        let path = &self.paths[number];
-        let mut decoder = Decoder::new(self.setup.options);
-        decoder.set_shapes(worker.shapes.take());
-        let size = read_whole(path, &mut worker.memory);
-        let result = match size {
-            Ok(true) => {
-                self.read.fetch_add(worker.memory.len() as u64, Relaxed);
-                let mut at = 0;
-                while decoder.decode(&worker.memory, &mut at, usize::MAX, &mut sink) {}
-                Ok(())
-            }
-            Ok(false) => self.read_blocks(path, &mut decoder, &mut sink),
-            Err(error) => Err(error),
+    /// Recognises a large file; None if it is not for this.
+    fn begin(&self, number: usize, worker: &mut Worker) -> io::Result<Option<Begun>> {
+        let Setup { options, wanted, threads, part_bytes, measures, most, .. } = &self.setup;
+        let mut blocks = Box::new(Blocks::open(&self.paths[number], *most)?);
+        let mut head = Buffer::default();
+        let layout = if wanted.request.told == Told::Format(Format::Sse) {
+            Layout::sse()
+        } else {
+            alone::read_head(&mut blocks, &wanted.request, &mut head)?;
+            log::recognise(&head, &wanted.request)
         };
-        decoder.finish(&mut sink);
-        worker.shapes = decoder.take_shapes();
-        result?;
-        Ok((tracker(sink).finish(), decoder.stats()))
+        if layout.is_split(&head) {
+            let lines = (layout.format != Format::Sse).then(|| (wanted.clone(), layout));
+            let source = (blocks, head);
+            let scan = Shared::new(source, *options, *threads, *part_bytes, *measures, lines, self.read.clone());
+            return Ok(Some(Begun::Parts(Box::new(scan))));
+        }
+        let alone = Alone::new(Some(blocks), head, &self.setup, &mut worker.learned);
+        Ok(alone.map(|alone| Begun::Alone(Box::new(alone))))
     }
 
-    fn read_blocks<S: Sink>(&self, path: &std::path::Path, decoder: &mut Decoder, sink: &mut S) -> io::Result<()> {
-        let mut blocks = Blocks::open(path, self.setup.most)?;
-        let mut before = 0;
-        while !self.stop.load(Relaxed) {
-            match blocks.next_block() {
-                Ok(None) => break,
-                Ok(Some(block)) => {
-                    let read = blocks.packed_bytes().unwrap_or(before + block.len() as u64);
-                    self.read.fetch_add(read - std::mem::replace(&mut before, read), Relaxed);
-                    let mut at = 0;
-                    while decoder.decode(&block, &mut at, usize::MAX, sink) {}
-                    blocks.give_back(block);
+    /// Reads small files.
+    fn read_together(&self, job: &Job, worker: &mut Worker) -> Vec<Table> {
+        let mut tables: Vec<Table> = Vec::new();
+        for number in job.first..job.first + job.count {
+            let found = self.read(number, worker);
+            match tables.last_mut() {
+                Some(table) if !table.is_elsewhere() && !matches!(found, Ok(None)) => {
+                    table.add(found, &mut worker.objects);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let broken = Broken::of(error)?;
-                    decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &broken));
-                    break;
-                }
+                _ => tables.push(self.table(number, found, worker)),
             }
         }
-        Ok(())
+        tables
     }
+
+    /// Reads a small file; None if it is not for this.
+    fn read(&self, number: usize, worker: &mut Worker) -> io::Result<Option<(Streams, Stats)>> {
+        let Worker { learned, memory, .. } = worker;
+        let blocks = alone::begin(&self.paths[number], self.setup.most, &self.setup.wanted.request, memory)?;
+        let Some(mut alone) = Alone::new(blocks, std::mem::take(memory), &self.setup, learned) else {
+            return Ok(None);
+        };
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = alone.work(&self.read)? && !self.stop.load(Relaxed);
+        }
+        let (streams, stats, buffer) = alone.finish(learned);
+        *memory = buffer;
+        Ok(Some((streams, stats)))
+    }
+}
+
+/// A large file that can be read.
+enum Begun {
+    Parts(Box<Shared>),
+    Alone(Box<Alone>),
 }
 
 impl Worker {
     fn new(setup: &Setup) -> Self {
-        Self { shapes: None, objects: Objects::new(setup.options.shapes), memory: Buffer::default(), open: None }
+        let objects = Objects::new(setup.options.shapes);
+        Self { learned: Learned::default(), objects, memory: Buffer::default(), at: At::Nothing }
     }
-}
-
-/// Reads a small file that is not packed; false if it is packed or not small.
-fn read_whole(path: &std::path::Path, memory: &mut Buffer) -> io::Result<bool> {
-    const ROOM: usize = 1 << 16;
-    let mut file = File::open(path)?;
-    memory.begin(&[], ROOM);
-    let mut left = ROOM;
-    while left > 0 {
-        match file.read(memory.room(left)) {
-            Ok(0) => {
-                let head = &memory[..memory.len().min(HEAD_BYTES)];
-                let is_brotli = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br"));
-                return Ok(!matches!(Packing::of(head), Head::Packed(_)) && !is_brotli);
-            }
-            Ok(length) => {
-                memory.fill(length);
-                left -= length;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // It may have more, and then it is no smaller than what is read twice.
-    Ok(false)
 }

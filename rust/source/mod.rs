@@ -8,7 +8,7 @@ mod packed;
 mod positioned;
 mod unpack;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -77,7 +77,13 @@ impl Blocks {
         }
         let mut head = Vec::with_capacity(HEAD_BYTES);
         file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        let packing = match Packing::of(&head) {
+        Ok(Self::begun(file, &metadata, head, path, most))
+    }
+
+    /// Those of a file of which `head` was read, with a few bytes at least if it has them.
+    #[must_use]
+    pub fn begun(file: File, metadata: &Metadata, head: Vec<u8>, path: &Path, most: Option<u64>) -> Self {
+        let packing = match Packing::of(&head[..head.len().min(HEAD_BYTES)]) {
             Head::Packed(packing) => Some(packing),
             _ => path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br")).then_some(Packing::Brotli),
         };
@@ -88,7 +94,7 @@ impl Blocks {
             Some(packing) => Reader::Packed(Box::new(Packed::new(whole, packing, size, most))),
             None => Reader::Plain(whole),
         };
-        Ok(Self {
+        Self {
             reader,
             size: metadata.len(),
             may_be_ahead: metadata.is_file(),
@@ -96,7 +102,7 @@ impl Blocks {
             left: size.filter(|_| packing.is_none()),
             block_bytes: BLOCK_BYTES,
             spare: None,
-        })
+        }
     }
 
     /// The next block; None at the end.

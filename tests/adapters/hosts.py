@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -127,3 +129,31 @@ def cuts(data: bytes, at: Iterable[int]) -> list[bytes]:
     """The data in pieces, cut at these places."""
     places = [0, *at, len(data)]
     return [data[start:end] for start, end in pairwise(places)]
+
+
+def ways(data: bytes) -> Iterator[list[bytes]]:
+    """A stream in several pieces: whole, in blocks between empty reads, in bytes or, if it is long, in parts that suit
+    nothing."""
+    yield [data]
+    yield [b"", *re.findall(rb".*?\n\n|.+", data, re.DOTALL), b""]
+    size = 1 if len(data) < 2000 else max(113, len(data) // 20)
+    yield cuts(data, range(size, len(data), size))
+
+
+def single_cuts(data: bytes, every: int = 1000) -> Iterator[list[bytes]]:
+    """A stream in two pieces: cut at every place, or if it is longer than ``every`` where that may matter, around line
+    ends and at both of its own, and at some more."""
+    places: Iterable[int] = range(1, len(data))
+    if len(data) > every:
+        ends = [at for at, byte in enumerate(data[:3000]) if byte in b"\r\n"]
+        near = {at + shift for at in (0, *ends, len(data)) for shift in range(-2, 5)}
+        places = sorted(near.union(range(1, len(data), 1 + len(data) // 20)).intersection(places))
+    for at in places:
+        yield cuts(data, [at])
+
+
+def as_it_came(path: Path, data: bytes) -> Iterator[list[bytes]]:
+    """The reads in which a recorded stream came, where that is known."""
+    sizes = path.parent / "reads" / f"{path.stem}.json"
+    if sizes.exists():
+        yield cuts(data, [min(at, len(data)) for at in accumulate(json.loads(sizes.read_text()))])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from hosts import cuts
+from hosts import as_it_came, cuts, single_cuts
 from hypothesis import strategies as st
 
 A, B = b"data: a\n\n", b"data: b\n\n"
@@ -107,35 +106,18 @@ PARTS = [
 streams = st.lists(st.sampled_from(PARTS), max_size=40).map(b"".join)
 
 
-def ways(data: bytes) -> Iterator[list[bytes]]:
-    """A stream in several pieces: whole, in events, in bytes or in parts that suit nothing, with empty ones."""
-    yield [data]
-    yield [piece + b"\n\n" for piece in data.split(b"\n\n")[:-1]] if data.endswith(b"\n\n") else [b"", data, b""]
-    size = 1 if len(data) < 2000 else 113
-    yield cuts(data, range(size, len(data), size))
-
-
 def recorded_ways(path: Path) -> Iterator[list[bytes]]:
     """A recorded stream, also with other line ends, cut at every place if it is small, and at many if not; and as the
     network gave it, where that is known."""
     random = Random(path.stem)
     data = path.read_bytes()
-    sizes = path.parent / "reads" / f"{path.stem}.json"
-    if sizes.exists():
-        places, at = [], 0
-        for size in json.loads(sizes.read_text())[:-1]:
-            at += size
-            places.append(at)
-        yield cuts(data, [place for place in places if place < len(data)])
+    yield from as_it_came(path, data)
     for text in (data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r")):
         yield [text]
-        if len(text) < 1500:
-            for place in range(1, len(text)):
-                yield cuts(text, [place])
-            yield cuts(text, range(1, len(text)))
-        else:
-            for count in (1, 3, 20, len(text) // 100):
-                yield cuts(text, sorted(random.sample(range(1, len(text)), count)))
+        if len(text) < 700:
+            yield from single_cuts(text)
+        for count in (1, 3, 20, len(text) // 100):
+            yield cuts(text, sorted(random.sample(range(1, len(text)), min(count, len(text) - 1))))
 
 
 def given(events: Iterable[Any]) -> tuple[list[Any], Any]:

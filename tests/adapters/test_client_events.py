@@ -51,7 +51,7 @@ def test_what_is_wrong(engine: str) -> None:
         events.pull(5)
 
 
-def test_feeding_taking_and_pulling(engine: str) -> None:
+def test_feeding_and_pulling(engine: str) -> None:
     for rules, count in (("standard", 2), ("httpx_sse", 2), ("sseclient", 3)):
         data = b"data: a\n\ndata: b\r\n\r\ndata: c"
         pieces = [data[at : at + 3] for at in range(0, len(data), 3)]
@@ -59,8 +59,6 @@ def test_feeding_taking_and_pulling(engine: str) -> None:
         assert pulled == ["a", "b", "c"][:count]
         events = make(engine, rules)
         assert [event.text for piece in pieces for event in events.feed(piece)] == ["a", "b"]
-        events = make(engine, rules)
-        assert [event.text for piece in pieces for event in events.take(piece)] == ["a", "b"]
 
 
 def test_counting(engine: str) -> None:

@@ -22,10 +22,10 @@ pytest.importorskip("httpx_sse")
 
 import httpx
 import httpx_sse
-from hosts import cuts
+from hosts import cuts, single_cuts, ways
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from sse import EDGES, A, B, agiven, given, recorded_ways, seen, streams, ways
+from sse import EDGES, A, B, agiven, given, recorded_ways, seen, streams
 
 import chunkwire
 from chunkwire.adapters import httpx_sse as adapter
@@ -37,14 +37,6 @@ from support import recorded
 
 REQUEST = httpx.Request("GET", "http://server/events")
 STREAM = {"content-type": "text/event-stream"}
-
-
-@pytest.fixture(params=["native", "simdjson"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
-        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
-    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +112,8 @@ def test_the_table_tells_the_hosts_ways_from_the_standards() -> None:
 def test_every_cut(name: str, engine: str) -> None:
     data = EDGES[name]
     expected = theirs([data])
-    for at in range(1, len(data)):
-        assert ours(cuts(data, [at])) == expected, at
+    for pieces in single_cuts(data):
+        assert ours(pieces) == expected
 
 
 @pytest.mark.skipif(not recorded(), reason="CHUNKWIRE_STREAMS names no recorded streams")
@@ -287,9 +279,11 @@ def test_what_a_response_says_of_itself(engine: str) -> None:
 def test_an_httpx_that_reads_otherwise(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own loop runs then."""
     monkeypatch.setattr(adapter, "_RAW_NAMES", {"stream"})
+    adapter._is_raw.cache_clear()
     for name in ("plain", "mixed line ends"):
         for pieces in ways(EDGES[name]):
             assert ours(pieces) == theirs(pieces) == ours_async(pieces)
+    adapter._is_raw.cache_clear()
 
 
 def test_interruptions_are_passed_on(engine: str) -> None:
@@ -451,7 +445,12 @@ def test_accelerate(name: str, accelerated: None) -> None:
 def test_accelerate_and_restore(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     events = adapter._live.events
-    monkeypatch.setattr(adapter._live, "events", lambda rules, layout: opened.append(rules) or events(rules, layout))
+
+    def opening(rules: str, *arguments: Any) -> Any:
+        opened.append(rules)
+        return events(rules, *arguments)
+
+    monkeypatch.setattr(adapter._live, "events", opening)
     source, mark = httpx_sse.EventSource, EDGES["byte order mark"]
     adapter._is_known.cache_clear()
     accelerate()

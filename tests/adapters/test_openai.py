@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("openai")
 
 from edges import CALL, DATA, EDGES, FIELDS, FRAMING, chunk
-from hosts import assert_same_outcome, async_outcome, cuts, outcome, response
+from hosts import assert_same_outcome, async_outcome, cuts, outcome, response, single_cuts, ways
 from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
 
@@ -24,15 +24,6 @@ from chunkwire.adapters.openai._stream import AsyncChunkStream, ChunkStream
 from support import recorded
 
 KEYS = {"api_key": "none", "base_url": "http://server/v1"}
-
-
-@pytest.fixture(params=["native", "simdjson"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which engine decodes: adapters take the one that the environment names."""
-    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
-        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
-    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +37,19 @@ def plain_async() -> AsyncOpenAI:
 
 
 @pytest.fixture
-def fast(engine: str) -> OpenAI:
-    return accelerate(OpenAI(**KEYS))
+def fast(engine: str) -> Any:
+    return _accelerated(OpenAI, engine)
 
 
 @pytest.fixture
-def fast_async(engine: str) -> AsyncOpenAI:
-    return accelerate(AsyncOpenAI(**KEYS))
+def fast_async(engine: str) -> Any:
+    return _accelerated(AsyncOpenAI, engine)
+
+
+@cache
+def _accelerated(kind: Any, engine: str) -> Any:
+    """A client of the engine in use. (To make one takes longer than most tests.)"""
+    return accelerate(kind(**KEYS))
 
 
 def theirs(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Stream[ChatCompletionChunk]:
@@ -69,14 +66,6 @@ def theirs_async(client: Any, pieces: Iterable[bytes], error: Exception | None =
 
 def ours_async(client: Any, pieces: Iterable[bytes], error: Exception | None = None) -> Any:
     return AsyncChunkStream(cast_to=ChatCompletionChunk, response=response(pieces, error), client=client)
-
-
-def ways(data: bytes) -> Iterator[list[bytes]]:
-    """A stream in several pieces: whole, in events, in bytes or in parts that suit nothing."""
-    yield [data]
-    yield data.replace(b"\n\n", b"\n\n|").split(b"|") if b"|" not in data else [data]
-    size = 1 if len(data) < 2000 else 113
-    yield cuts(data, range(size, len(data), size))
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -105,9 +94,9 @@ def test_every_cut(name: str, plain: OpenAI, fast: OpenAI) -> None:
     """Framing does not depend on where reads end."""
     data = FRAMING[name]
     expected = outcome(theirs(plain, [data]))
-    for at in range(1, len(data)):
-        found = outcome(ours(fast, cuts(data, [at])))
-        assert (found[0], type(found[1]), found[2]) == (expected[0], type(expected[1]), expected[2]), at
+    for pieces in single_cuts(data):
+        found = outcome(ours(fast, pieces))
+        assert (found[0], type(found[1]), found[2]) == (expected[0], type(expected[1]), expected[2])
 
 
 _expected: dict[Path, Any] = {}

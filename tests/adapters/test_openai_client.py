@@ -51,14 +51,6 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(params=["native", "simdjson"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
-        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
-    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
-    return str(request.param)
-
-
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The blocks about which openai was asked: without [DONE], what was not decoded by chunkwire."""

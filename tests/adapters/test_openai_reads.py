@@ -241,6 +241,32 @@ def test_interruptions_close_the_response(objects: Any) -> None:
         assert list(stream) == []
 
 
+@pytest.mark.parametrize("objects", WAYS)
+def test_who_closes_an_asynchronous_loop_leaves_the_stream_open(objects: Any) -> None:
+    """openai's own loop is a generator of its own: to close it closes no response, and another loop goes on."""
+
+    async def run(stream: Any) -> Any:
+        loop = aiter(stream)
+        found = [(await anext(loop)).choices[0].delta.content]
+        await loop.aclose()
+        found += [stream.response.is_closed, await anext(loop, None)]
+        async for chunk in stream:
+            found.append(chunk.choices[0].delta.content)
+            break
+        loop = aiter(stream)
+        with pytest.raises(KeyError, match="mine"):
+            await loop.athrow(KeyError("mine"))
+        found += [stream.response.is_closed, [one async for one in loop]]
+        found += [(await anext(stream)).choices[0].delta.content]
+        return [*found, [one async for one in stream], stream.response.is_closed]
+
+    pieces = [A, B, A, b"data: [DONE]\n\n"]
+    plain, fast = streams([response(httpx2, pieces), response(httpx2, pieces)], objects, is_async=True)
+    expected = asyncio.run(run(plain))
+    assert expected == ["a", False, None, "b", False, [], "a", [], True]
+    assert asyncio.run(run(fast)) == expected
+
+
 def test_streams_of_one_client_in_turns() -> None:
     """They make openai's objects by turns, each like its own last one and not like that of another."""
     pieces = [[event.replace(b'"c"', b'"c%d"' % number) for event in (A, B) * 20] for number in range(5)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
-import os
 import pickle
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pydantic
 import pytest
 from edges import DONE, FRAMING, A, B, chunk, event
-from hosts import assert_same, assert_same_error, async_outcome, cuts, outcome
+from hosts import as_it_came, assert_same, assert_same_error, async_outcome, cuts, outcome, single_cuts, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sdk_edges import ALL, BOM, OWN, TOKEN, USUAL
@@ -28,15 +29,6 @@ pytestmark = pytest.mark.skipif(not INSTALLED, reason="no SDK that Speakeasy gen
 Outcome = tuple[list[Any], BaseException | None, bool]
 
 
-@pytest.fixture(params=["native", "simdjson"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which engine decodes: adapters take the one that the environment names."""
-    if request.param == "native" and os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
-        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
-    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
-    return str(request.param)
-
-
 @pytest.fixture(scope="module", params=INSTALLED, ids=lambda sdk: sdk.name)
 def sdk(request: pytest.FixtureRequest) -> Any:
     return request.param
@@ -47,9 +39,25 @@ def plain(sdk: Sdk) -> Any:
     return sdk.client()
 
 
+@pytest.fixture(scope="module")
+def accelerated(sdk: Sdk) -> Iterator[Any]:
+    """(To make a client takes longer than most tests.)"""
+    client = sdk.adapter.accelerate(sdk.client())
+    yield client
+    sdk.adapter.restore(client)
+
+
 @pytest.fixture
-def fast(sdk: Sdk, engine: str) -> Any:
-    return sdk.adapter.accelerate(sdk.client())
+def fast(accelerated: Any, sdk: Sdk, engine: str) -> Any:
+    """An accelerated client, which was checked with the engine in use."""
+    _check(sdk.name, engine)
+    return accelerated
+
+
+@cache
+def _check(name: str, engine: str) -> None:
+    for package in importlib.import_module(f"chunkwire.adapters.{name}")._packages():
+        package._check()
 
 
 @pytest.fixture
@@ -112,14 +120,6 @@ class Remembering:
         return found
 
 
-def ways(data: bytes) -> Iterator[list[bytes]]:
-    """A stream in several pieces: whole, in events, in bytes or in parts that suit nothing."""
-    yield [data]
-    yield data.replace(b"\n\n", b"\n\n|").split(b"|") if b"|" not in data else [data]
-    size = 1 if len(data) < 2000 else max(113, len(data) // 20)
-    yield cuts(data, range(size, len(data), size))
-
-
 # --- Edges ---------------------------------------------------------------------------------------------------------
 
 
@@ -152,20 +152,12 @@ def test_the_table_is_long_enough() -> None:
     assert len(ALL) > 150
 
 
-def places(data: bytes) -> list[int]:
-    """Every place of a short stream where a cut may matter, around line ends and at both of its own, and some more."""
-    ends = [at for at, byte in enumerate(data[:3000]) if byte in b"\r\n"]
-    near = {at + shift for at in (0, *ends, len(data)) for shift in range(-2, 5)}
-    return sorted(at for at in near.union(range(1, len(data), 1 + len(data) // 20)) if 0 < at < len(data))
-
-
 @pytest.mark.parametrize("name", [*FRAMING, *list(OWN)[:33]])
 def test_every_cut(name: str, sdk: Sdk, plain: Any, fast: Any) -> None:
     """Where reads end may change what these SDKs make of a stream: then it changes the same."""
     data = ALL[name]
     decoder = Remembering(sdk.decoder)
-    for at in places(data):
-        pieces = cuts(data, [at])
+    for pieces in single_cuts(data, every=0):
         theirs = outcome(sdk.stream(plain, pieces, decoder=decoder))
         assert_same_outcome(outcome(sdk.stream(fast, pieces)), theirs)
 
@@ -208,13 +200,7 @@ def reads(path: Path, data: bytes) -> Iterator[list[bytes]]:
     yield [part + b"\n\n" for part in data.split(b"\n\n")]
     size = 61 if len(data) < 20_000 else 1400
     yield cuts(data, range(size, len(data), size))
-    sizes = path.parent / "reads" / f"{path.stem}.json"
-    if sizes.exists():
-        places, at = [], 0
-        for size in json.loads(sizes.read_text()):
-            at += size
-            places.append(min(at, len(data)))
-        yield cuts(data, places)
+    yield from as_it_came(path, data)
 
 
 @pytest.mark.skipif(not recorded(), reason="CHUNKWIRE_STREAMS names no recorded streams")
@@ -228,13 +214,12 @@ def test_recorded(path: Path, sdk: Sdk, plain: Any, fast: Any) -> None:
 
 
 @pytest.mark.skipif(not recorded(), reason="CHUNKWIRE_STREAMS names no recorded streams")
-def test_every_cut_of_small_recorded_streams(sdk: Sdk, plain: Any, fast: Any) -> None:
+def test_cuts_of_small_recorded_streams(sdk: Sdk, plain: Any, fast: Any) -> None:
     small = sorted(recorded(), key=lambda path: path.stat().st_size)[:6]
-    for path in small:
+    for number, path in enumerate(small):
         data = path.read_bytes()
         decoder = Remembering(sdk.decoder)
-        for at in range(1, len(data), 1 + len(data) // 700):
-            pieces = cuts(data, [at])
+        for pieces in single_cuts(data, every=0 if number else len(data)):
             theirs = outcome(sdk.stream(plain, pieces, decoder=decoder))
             assert_same_outcome(outcome(sdk.stream(fast, pieces)), theirs)
 

@@ -21,9 +21,9 @@ from sdk_edges import ALL
 from sdks import INSTALLED, OPEN, SDKS, Sdk
 
 from server import Site, serving
-from test_speakeasy import GOOD, asked, assert_same_outcome, engine, sdk
+from test_speakeasy import GOOD, asked, assert_same_outcome, sdk
 
-__all__ = ["asked", "engine", "sdk"]  # fixtures
+__all__ = ["asked", "sdk"]  # fixtures
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason="no SDK that Speakeasy generates is installed")
 

@@ -21,10 +21,10 @@ pytest.importorskip("sseclient")
 import requests
 import sseclient
 import urllib3
-from hosts import cuts
+from hosts import cuts, ways
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from sse import EDGES, A, B, counting, given, recorded_ways, seen, streams, ways
+from sse import EDGES, A, B, counting, given, recorded_ways, seen, streams
 
 import chunkwire
 from chunkwire.adapters import sseclient as adapter
@@ -35,14 +35,6 @@ from server import Site, serving
 from support import recorded
 
 ENGINES = ["simdjson"] if os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0" else ["native", "simdjson"]
-
-
-@pytest.fixture(params=["native", "simdjson"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param not in ENGINES:
-        pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
-    monkeypatch.setenv("CHUNKWIRE_ENGINE", request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

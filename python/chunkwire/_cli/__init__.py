@@ -15,11 +15,13 @@ from typing import Any
 import chunkwire
 from chunkwire._cli import _check, _convert, _decode, _follow, _redact, _text, _usage
 from chunkwire._cli import _explain as _explaining
-from chunkwire._cli._output import OutputError, flush, note
+from chunkwire._cli._output import OutputError, flush, note, tell_absent
 from chunkwire._cli._schema import keys_text
 from chunkwire._sources import FORMATS
 
 __all__ = ["main"]
+
+_READ_LINES = (_usage.run, _decode.run, _text.run, _check.run, _convert.run)
 
 _EXAMPLES = """\
 PATH is a file (plain, or packed by gzip, zstd, xz, bzip2, brotli), a folder, a
@@ -160,6 +162,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.run is _usage.run:
             _check_keys(parser, options)
         code: int = options.run(options)
+        if options.run in _READ_LINES and not getattr(options, "follow", False):
+            # (Of --field `usage` says more.)
+            tell_absent(options, ("id_field", "time_field", *([] if options.run is _usage.run else ["field"])))
         flush()
         return code
     except BrokenPipeError:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from chunkwire import Stats
+from chunkwire._formats import absent
+from chunkwire._links import LINK
 from chunkwire._render import Column, Total, as_text, cell_text, fitted, footers, printable, shortened
-from chunkwire._sources import SUFFIXES
+from chunkwire._sources import SUFFIXES, find
 
 __all__ = [
     "OutputError",
@@ -32,11 +34,14 @@ __all__ = [
     "sources_of",
     "stdout_bytes",
     "table_text",
+    "tell_absent",
     "write",
     "writing",
 ]
 
 _LISTED = 3
+#: In how many files it is looked whether any has a member.
+_LOOKED_AT = 20
 
 
 def note(text: str) -> None:
@@ -47,10 +52,13 @@ def note(text: str) -> None:
 
 def pass_over(paths: Sequence[str]) -> None:
     """Tells which files of folders were not read."""
-    if paths:
-        some = ", ".join(os.path.basename(path) for path in paths[:_LISTED]) + (", ..." if len(paths) > _LISTED else "")
-        files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
-        note(f"passed over {files} (neither {', '.join(SUFFIXES[:-1])} nor {SUFFIXES[-1]}): {some}")
+    files = [os.path.basename(path) for path in paths if LINK not in path]
+    links = [path.rpartition("!")[2] for path in paths if LINK in path]
+    suffixes = f"neither {', '.join(SUFFIXES[:-1])} nor {SUFFIXES[-1]}"
+    for names, what, why in ((files, "file", suffixes), (links, "link", "to what is not in the archive")):
+        if names:
+            some = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            note(f"passed over {len(names):,} {what}{'' if len(names) == 1 else 's'} ({why}): {some}")
 
 
 def failed(failures: Sequence[tuple[str, Exception]]) -> None:
@@ -116,6 +124,21 @@ def log_options(options: Any) -> dict[str, Any]:
         "id_field": options.id_field,
         "time_field": options.time_field,
     }
+
+
+def tell_absent(options: Any, names: Sequence[str]) -> None:
+    """Tells which members that these options name no line has: they may be misspelt."""
+    named = {"--" + name.replace("_", "-"): path for name in names if (path := getattr(options, name)) is not None}
+    if not named:
+        return
+    paths = [path for path in getattr(options, "paths", None) or [options.path] if path != "-"]
+    files = [source.feed for source in find(paths).sources if isinstance(source.feed, str)]
+    left, members = absent(files[:_LOOKED_AT], dict.fromkeys(named.values()))
+    for option, path in named.items():
+        if path in left:
+            of = files[0] if len(files) == 1 else f"the {len(files[:_LOOKED_AT])} logs that were looked at"
+            instead = f"members: {members}" if members else "it is no JSON lines"
+            note(f"no line at the beginning of {of} has {path}, which {option} names ({instead})")
 
 
 def progress_for(options: Any) -> bool:

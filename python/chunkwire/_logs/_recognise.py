@@ -95,6 +95,8 @@ def recognise(
     if not head.startswith((b"{", b"[")):
         if _CASSETTE_AT_TOP.search(head) or (_DOCUMENT.search(head) and _CASSETTE.search(head)):
             return Recognised("vcr", None, None, None, "a line begins with interactions:, as in cassettes of vcr")
+        if not head:
+            return Recognised("sse", None, None, None, "there is nothing in it, so it counts as server-sent events")
         return Recognised("sse", None, None, None, "it begins as no JSON does, so it is server-sent events")
     first = partial(head.decode("utf-8", "replace"))
     found = by_first_value(first)
@@ -135,7 +137,7 @@ def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, 
     if field is not None:
         objects = lines_of(head)
         why = f"field='{field}' says where streams are"
-        if objects and all(value_at(line, names_of(field), ...) is ... for line in objects):
+        if objects and _is_absent(field, objects):
             why += f", though no line at the beginning has it (members: {_members_of(objects)})"
         found = _of_field(objects, names_of(field), why, format)
     else:
@@ -143,11 +145,30 @@ def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, 
         if found.format in ("exchanges", "reads") and found.field is not None and format != "jsonl":
             found = _of_field(lines_of(head), names_of(found.field), f"{found.field} holds a body", format)
     if found.format == "reads":
+        told = [path for path in (id_field, time_field) if path is not None]
+        objects = lines_of(head) if told else []
+        absent = " or ".join(path for path in told if _is_absent(path, objects))
+        if objects and absent:
+            members = _members_of(objects)
+            why = f"{found.why}, though no line at the beginning has {absent} (members: {members})"
+            found = found._replace(why=why)
         found = found._replace(id_field=id_field or found.id_field, time_field=time_field or found.time_field)
     wanted = ("exchanges", "reads", "chunks") if format == "jsonl" else (format,)
     if format != "auto" and found.format not in wanted and found.format != "sse":
         return Recognised("sse", None, None, None, f"format={format!r} was wanted, but {found.why}")
     return found
+
+
+def _is_absent(path: str, objects: list[dict[str, Any]]) -> bool:
+    """Has no line this member?"""
+    return all(value_at(line, names_of(path), ...) is ... for line in objects)
+
+
+def absent_from(head: bytes, paths: Iterable[str]) -> tuple[list[str], str]:
+    """Which of these members no line at the beginning of a log has, and the names of those that they have; all and
+    nothing where there are no lines of JSON."""
+    objects = lines_of(head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf"))
+    return [path for path in paths if _is_absent(path, objects)], _members_of(objects)
 
 
 def lines_of(head: bytes) -> list[dict[str, Any]]:

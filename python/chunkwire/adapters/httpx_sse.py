@@ -19,7 +19,7 @@ import functools
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 try:
@@ -120,7 +120,7 @@ def restore() -> None:
 
 def _events(source: httpx_sse.EventSource, strict: bool) -> Iterator[ServerSentEvent]:
     source._check_content_type()
-    if (events := _opened(source, strict, "iter_text")) is None:
+    if (events := _opened(source, strict, "iter_text", _live.engine())) is None:
         yield from _ITER_SSE(source)
         return
     response: Any = source._response
@@ -134,9 +134,15 @@ def _events(source: httpx_sse.EventSource, strict: bool) -> Iterator[ServerSentE
     response.close()
 
 
-async def _async_events(source: httpx_sse.EventSource, strict: bool) -> AsyncGenerator[ServerSentEvent, None]:
+def _async_events(source: httpx_sse.EventSource, strict: bool) -> AsyncGenerator[ServerSentEvent, None]:
+    module = _live.engine()
+    return _live.relay_async(_async_steps(source, strict, module), module)
+
+
+async def _async_steps(source: httpx_sse.EventSource, strict: bool, module: Any) -> AsyncIterator[Any]:
+    """The events of a source, and in the place of those that are read here what reads them."""
     source._check_content_type()
-    if (events := _opened(source, strict, "aiter_text")) is None:
+    if (events := _opened(source, strict, "aiter_text", module)) is None:
         theirs = _AITER_SSE(source)
         try:
             async for event in theirs:
@@ -144,24 +150,17 @@ async def _async_events(source: httpx_sse.EventSource, strict: bool) -> AsyncGen
         finally:
             await theirs.aclose()
         return
-    # By the standard's rules an error may come between events, by httpx-sse's none.
-    complete = events.feed if strict else events.take
     response: Any = source._response
     blocks = _live.bytes_of(response, "aiter_bytes", "aiter_raw")
     context = _context_of(response, getattr(blocks, "ag_code", None), getattr(blocks, "ag_frame", None))
     if context is None:
         try:
-            async for block in blocks:
-                for event in complete(block):
-                    yield event
+            yield events.apull(blocks)
         finally:
             await blocks.aclose()
         return
     with context:
-        async for block in response.stream:
-            response._num_bytes_downloaded += len(block)
-            for event in complete(block):
-                yield event
+        yield events.apull(aiter(response.stream), (response, "_num_bytes_downloaded"))
     await response.aclose()
 
 
@@ -177,7 +176,7 @@ def _context_of(response: Any, code: Any, frame: Any) -> Any:
     """httpx's ``iter_raw`` takes a step of Python for each block, to count its bytes and to cut it, also where nothing
     is to be cut. So its loop is done here, in the context that this gives; None if these blocks, those of a generator
     that has not begun, are not its own or are of a response that it refuses."""
-    if code is None or code.co_name not in ("iter_raw", "aiter_raw") or not _RAW_NAMES.issuperset(code.co_names):
+    if code is None or not _is_raw(code):
         return None
     names = frame.f_globals
     kind = names["SyncByteStream" if code.co_name == "iter_raw" else "AsyncByteStream"]
@@ -188,20 +187,36 @@ def _context_of(response: Any, code: Any, frame: Any) -> Any:
     return names["request_context"](request=response._request)
 
 
-def _opened(source: httpx_sse.EventSource, strict: bool, method: str) -> _live.ClientEvents | None:
+@cache
+def _is_raw(code: Any) -> bool:
+    return code.co_name in ("iter_raw", "aiter_raw") and _RAW_NAMES.issuperset(code.co_names)
+
+
+def _opened(source: httpx_sse.EventSource, strict: bool, method: str, module: Any) -> _live.ClientEvents | None:
     """What reads a response; None if httpx-sse has to read it itself."""
-    is_known = _is_known(_live.engine())
+    is_known = _is_known(module)
     if strict:
         if not is_known:
             raise RuntimeError(f"{_UNKNOWN}, and strict=True cannot be had with it")
-        return _live.events("standard", _LAYOUT)
+        return _live.events("standard", _LAYOUT, module)
     if not is_known:
         _warn(4)
         return None
-    response = source._response
+    return _live.events("httpx_sse", _LAYOUT, module) if _is_usual(source._response, method) else None
+
+
+def _is_usual(response: Any, method: str) -> bool:
+    """Does httpx itself decode a response's text, and from UTF-8?"""
+    if type(response) is httpx.Response and response.default_encoding == "utf-8" and not hasattr(response, "_encoding"):
+        # It reads the header each time, which takes as long as ten events.
+        return _says_utf8(response.headers.get("content-type", ""))
     module = getattr(getattr(type(response), method, None), "__module__", None)
-    is_usual = module in ("httpx._models", "httpx2._models") and _is_utf8(response.encoding or "utf-8")
-    return _live.events("httpx_sse", _LAYOUT) if is_usual else None
+    return module in ("httpx._models", "httpx2._models") and _is_utf8(response.encoding or "utf-8")
+
+
+@lru_cache(maxsize=64)
+def _says_utf8(content_type: str) -> bool:
+    return _is_utf8(httpx.Response(200, headers={"content-type": content_type}).encoding or "utf-8")
 
 
 @cache

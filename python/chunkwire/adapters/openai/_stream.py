@@ -70,7 +70,9 @@ class AsyncChunkStream(AsyncStream[_T], Generic[_T]):
     """openai's ``AsyncStream``, of a client that was accelerated."""
 
     def __aiter__(self) -> AsyncIterator[_T]:
-        return aiter(self._iterator) if AsyncStream.__aiter__ is _AITER else AsyncStream.__aiter__(self)
+        # openai's is a loop that does nothing else: who closes that leaves the stream as it is.
+        loop = _live.loop(self._iterator) if AsyncStream.__aiter__ is _AITER else None
+        return AsyncStream.__aiter__(self) if loop is None else loop
 
     def __stream__(self) -> AsyncIterator[_T]:
         settings = getattr(self._client, "_chunkwire", None)
@@ -86,7 +88,9 @@ def chunks(stream: Any, settings: Settings) -> Iterator[Any]:
 
 def async_chunks(stream: Any, settings: Settings) -> AsyncIterator[Any]:
     """What an asynchronous stream's ``__stream__`` gives, faster."""
-    return _async_chunks(_Run(stream, settings)) if _is_known(stream, _AITER_EVENTS) else ASYNC_STREAM(stream)
+    if not _is_known(stream, _AITER_EVENTS):
+        return ASYNC_STREAM(stream)
+    return _live.relay_async(_async_chunks(_Run(stream, settings)), settings.engine)
 
 
 #: Who reads chunks in pydantic's ways: ``chat.completions.stream``, which puts them into openai's objects, and litellm.
@@ -154,31 +158,22 @@ async def _async_chunks(run: _Run) -> AsyncIterator[Any]:
     error, close = None, response.aclose
     try:
         blocks = _Blocks(response, "aiter_bytes", "aiter_raw", aiter)
-        next_block, feed, is_counted = blocks.source.__anext__, session.feed, blocks.counted is not None
-        if is_counted:
+        if blocks.counted is not None:
             close = functools.partial(_close_both, blocks.source, response)
-        while True:
-            try:
-                block = await next_block()
-            except StopAsyncIteration:
-                block = run.last_bytes(None)
-            except Exception as raised:
-                block, error = None, blocks.error(raised)
-            else:
-                if is_counted:
-                    response._num_bytes_downloaded += len(block)
-            if block is None:
-                break
-            for chunk in feed(block):
-                yield chunk
+        source: Any = session.apull(blocks.source, blocks.counted)
+        while source is not None:
+            yield source
             while (foreign := session.foreign()) is not None:
                 if (part := run.part(foreign)) is not None:
                     async for chunk in ASYNC_STREAM(part.stream):
                         yield chunk
                     if part.is_done:
                         return
-                for chunk in session:
-                    yield chunk
+                yield session
+            if (error := session.error()) is not None:
+                error = blocks.error(error)
+            last = run.last_bytes(error)
+            source = None if last is None else session.feed(last)
         if (part := run.end(error)) is not None:
             async for chunk in ASYNC_STREAM(part.stream):
                 yield chunk
