@@ -270,10 +270,10 @@ def test_every_recorded_stream(engine: str) -> None:
     assert found >= (10 if recorded() else 3)
 
 
-def test_a_hundred_thousand_streams(engine: str) -> None:
+def test_twenty_thousand_streams(engine: str) -> None:
     rng = random.Random(11)
     parts, expected = [], []
-    for number in range(100_000):
+    for number in range(20_000):
         deltas, length, model = rng.randrange(4), rng.randrange(1, 30), f"m{rng.randrange(40)}"
         usage = "null"
         if rng.random() < 0.7:
@@ -290,7 +290,7 @@ def test_a_hundred_thousand_streams(engine: str) -> None:
         expected.append((deltas, deltas * length * 2))
     table = read("".join(parts).encode(), engine)
     assert list(zip(table.content_deltas.tolist(), table.text_bytes.tolist(), strict=True)) == expected
-    assert assert_rows(table) > 20_000
+    assert assert_rows(table) > 4_000
 
 
 def test_more_tokens_than_64_bits_hold() -> None:

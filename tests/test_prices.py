@@ -581,11 +581,11 @@ def random_usage(rng: random.Random) -> dict[str, Any] | None:
     return rng.choice([usage, usage, usage, usage, None])
 
 
-def test_a_hundred_thousand_streams(engine: str) -> None:
+def test_twenty_thousand_streams(engine: str) -> None:
     rng = random.Random(7)
     usages = [random_usage(rng) for _ in range(1500)]
     rows, parts = [], []
-    for number in range(100_000):
+    for number in range(20_000):
         usage, model = rng.choice(usages), MODELS[number % len(MODELS)]
         created = NOON + number % 24 * 3600
         rows.append({"usage": usage, "model": model, "created": created})
@@ -594,4 +594,4 @@ def test_a_hundred_thousand_streams(engine: str) -> None:
             f'"delta":{{"content":"a"}},"finish_reason":"stop"}}],"usage":{json.dumps(usage)}}}\n\ndata: [DONE]\n\n'
         )
     table = chunkwire.usage("".join(parts).encode(), engine=engine)
-    assert assert_rows(table, rows, every_model(rows)) > 50_000
+    assert assert_rows(table, rows, every_model(rows)) > 10_000

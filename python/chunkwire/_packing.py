@@ -128,7 +128,8 @@ class _Lossy:
             size += len(piece)
             if self._decoder.eof:
                 return b"".join(pieces), self._decoder.unused_data, END
-            if self._decoder.needs_input:
+            # (A block of bzip2 whose bytes have all come gives more without more input.)
+            if self._decoder.needs_input and len(piece) < _SMALL:
                 break
         return b"".join(pieces), b"", MORE
 
