@@ -76,8 +76,13 @@ class AsyncRelay:
 
     async def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         """Raises an exception where the generator stands."""
-        self._begin("athrow")
-        return await self._run(_thrown(typ, val, tb))
+        error: BaseException | None = None
+        try:
+            error = _thrown(typ, val, tb)
+            self._begin("athrow")
+            return await self._run(error)
+        finally:
+            typ = val = tb = error = None  # the traceback of what is raised has this frame
 
     async def aclose(self) -> None:
         """Ends the generator where it stands."""
@@ -113,8 +118,8 @@ class AsyncRelay:
                 if error is None:
                     step = await self._steps.__anext__()
                 else:
-                    thrown, error = error, None
-                    step = await self._steps.athrow(thrown)
+                    step = await self._steps.athrow(error)
+                    error = None
                 if type(step) not in (Session, ClientEvents):
                     return step
                 self._given = step
@@ -123,6 +128,7 @@ class AsyncRelay:
             raise
         finally:
             self._is_running = False
+            error = None  # its traceback has this frame
 
 
 async def _read(given: Session | ClientEvents) -> bool:
@@ -132,24 +138,30 @@ async def _read(given: Session | ClientEvents) -> bool:
             return False
         data = await read
     except StopAsyncIteration:
-        data = None
+        given.take_read(None)
+        return True
     except BaseException as error:
         if not given.take_error(error):
             raise
         return True
+    if data is None:
+        raise TypeError("expected bytes of the source, got NoneType")
     given.take_read(data)
     return True
 
 
 def _thrown(typ: Any, val: Any, tb: Any) -> BaseException:
     """The exception of the arguments of a ``throw``."""
-    error: BaseException
-    if not isinstance(typ, type):
+    error: Any
+    if not isinstance(typ, type) or not issubclass(typ, BaseException):
         error = typ
     elif isinstance(val, BaseException):
         error = val
     else:
         error = typ() if val is None else typ(val)
+    if not isinstance(error, BaseException):
+        kind = type(typ).__name__
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {kind}")
     return error if tb is None else error.with_traceback(tb)
 
 
@@ -173,8 +185,9 @@ class AsyncLoop:
 
     async def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
         """Raises an exception, which ends the loop."""
+        error = _thrown(typ, val, tb)
         self._relay = None
-        raise _thrown(typ, val, tb)
+        raise error
 
     async def aclose(self) -> None:
         """Ends the loop."""

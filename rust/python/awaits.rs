@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -63,6 +63,31 @@ pub fn throw<'py>(iterator: &Bound<'py, PyAny>, error: Box<PyErr>) -> Awaited<'p
     }
 }
 
+/// The exception of the arguments of a `throw`. Raises TypeError if it is none.
+pub fn thrown(
+    typ: &Bound<'_, PyAny>,
+    val: Option<&Bound<'_, PyAny>>,
+    tb: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<PyBaseException>> {
+    let is_class = typ.cast::<PyType>().is_ok_and(|class| class.is_subclass_of::<PyBaseException>().unwrap_or(false));
+    let error = match val {
+        _ if !is_class => typ.clone(),
+        Some(val) if val.is_instance_of::<PyBaseException>() => val.clone(),
+        Some(val) if !val.is_none() => typ.call1((val,))?,
+        _ => typ.call0()?,
+    };
+    let Ok(error) = error.cast_into::<PyBaseException>() else {
+        let found = typ.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "exceptions must be classes or instances deriving from BaseException, not {found}"
+        )));
+    };
+    if let Some(tb) = tb.filter(|tb| !tb.is_none()) {
+        error.setattr(intern!(typ.py(), "__traceback__"), tb)?;
+    }
+    Ok(error.unbind())
+}
+
 /// Ends an awaitable's iterator where it stands.
 pub fn close(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = iterator.py();
@@ -80,9 +105,7 @@ fn unary(object: &Bound<'_, PyAny>, slot: std::ffi::c_int) -> Option<ffi::unaryf
 /// The iterator of an awaitable.
 #[inline]
 fn awaited<'py>(object: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let Some(of) = unary(&object, ffi::Py_am_await) else {
-        return Err(PyTypeError::new_err(format!("expected an awaitable, got {}", object.get_type().name()?)));
-    };
+    let Some(of) = unary(&object, ffi::Py_am_await) else { return generator(object) };
     // SAFETY: the object is live, and this is its type's function; it gives a new reference or sets an error.
     let iterator = unsafe { Bound::from_owned_ptr_or_err(object.py(), of(object.as_ptr())) }?;
     // SAFETY: the object is live.
@@ -91,6 +114,21 @@ fn awaited<'py>(object: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         return Err(PyTypeError::new_err(format!("__await__() returned non-iterator of type '{found}'")));
     }
     Ok(iterator)
+}
+
+/// A generator that `types.coroutine` has made an awaitable; nothing else is one without a slot for it.
+#[cold]
+fn generator(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    const CO_ITERABLE_COROUTINE: u32 = 0x100;
+    let py = object.py();
+    let class = py.import(intern!(py, "types"))?.getattr(intern!(py, "GeneratorType"))?;
+    if object.get_type().is(&class) {
+        let code = object.getattr(intern!(py, "gi_code"))?;
+        if code.getattr(intern!(py, "co_flags"))?.extract::<u32>()? & CO_ITERABLE_COROUTINE != 0 {
+            return Ok(object);
+        }
+    }
+    Err(PyTypeError::new_err(format!("expected an awaitable, got {}", object.get_type().name()?)))
 }
 
 /// An asynchronous iterator.

@@ -4,7 +4,8 @@ use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::relay::{AsyncRelay, AsyncStep, To, thrown};
+use super::awaits::thrown;
+use super::relay::{AsyncRelay, AsyncStep, To};
 
 /// A loop over what an [`AsyncRelay`] gives, which is over when it is closed; the relay is not.
 #[pyclass(module = "chunkwire._native", weakref)]
@@ -36,7 +37,7 @@ impl AsyncLoop {
     fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, AsyncStep>> {
         match &self.relay {
             Some(relay) => AsyncRelay::__anext__(relay.bind(py)),
-            None => AsyncStep::make(py, None, To::Throw(Box::new(PyStopAsyncIteration::new_err(())))),
+            None => AsyncStep::make(py, None, To::Throw(PyStopAsyncIteration::new_err(()).into_value(py))),
         }
     }
 
@@ -54,8 +55,9 @@ impl AsyncLoop {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, AsyncStep>> {
+        let error = thrown(typ, val, tb)?;
         self.relay = None;
-        AsyncStep::make(typ.py(), None, To::Throw(Box::new(thrown(typ, val, tb)?)))
+        AsyncStep::make(typ.py(), None, To::Throw(error))
     }
 
     /// Ends the loop.

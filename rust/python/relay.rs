@@ -164,7 +164,10 @@ impl AsyncRelay {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, AsyncStep>> {
-        AsyncStep::make(slf.py(), Some(slf), To::Throw(Box::new(thrown(typ, val, tb)?)))
+        match awaits::thrown(typ, val, tb) {
+            Ok(error) => AsyncStep::make(slf.py(), Some(slf), To::Throw(error)),
+            Err(wrong) => AsyncStep::make(slf.py(), None, To::Throw(wrong.into_value(slf.py()))),
+        }
     }
 
     /// Ends the generator where it stands.
@@ -179,20 +182,25 @@ impl AsyncRelay {
 }
 
 impl AsyncRelay {
-    /// Lets a step begin.
+    /// Lets a step begin, also one into which something is thrown at once.
     #[inline]
-    fn begin(&self, py: Python<'_>, run: &mut Run, to: To) -> PyResult<()> {
+    fn begin(&self, py: Python<'_>, run: &mut Run, to: To, is_thrown: bool) -> PyResult<()> {
         if run.is_running {
             return Err(PyRuntimeError::new_err(format!("{}(): asynchronous generator is already running", to.name())));
         }
         match to {
+            // As into a step of the generator: if that is over, it comes back.
+            To::Go | To::Send if is_thrown => {
+                run.given = None;
+                run.waiting = Some(Waiting::Steps(self.steps.next(py)?.unbind()));
+            }
             To::Go if !run.is_over => {}
             To::Send if !run.has_begun => {
                 return Err(PyTypeError::new_err("can't send non-None value to a just-started async generator"));
             }
             To::Go | To::Send if run.is_over => return Err(PyStopAsyncIteration::new_err(())),
             To::Go | To::Send => {}
-            To::Throw(error) => self.raise(py, run, *error)?,
+            To::Throw(error) => self.raise(py, run, error)?,
             To::Close => {
                 (run.given, run.is_over) = (None, true);
                 run.waiting = Some(Waiting::Steps(self.steps.call(intern!(py, "aclose"), ())?.unbind()));
@@ -221,7 +229,7 @@ impl AsyncRelay {
                 },
                 Err(error) => Err(error),
             };
-            return found.or_else(|error| self.raise(py, run, error)).map(|()| None);
+            return found.or_else(|error| self.raise(py, run, error.into_value(py))).map(|()| None);
         }
         run.waiting = Some(Waiting::Steps(self.steps.next(py)?.unbind()));
         Ok(None)
@@ -229,9 +237,9 @@ impl AsyncRelay {
 
     /// Raises an exception where the generator stands.
     #[cold]
-    fn raise(&self, py: Python<'_>, run: &mut Run, error: PyErr) -> PyResult<()> {
+    fn raise(&self, py: Python<'_>, run: &mut Run, error: Py<PyBaseException>) -> PyResult<()> {
         run.given = None;
-        run.waiting = Some(Waiting::Steps(self.steps.call(intern!(py, "athrow"), (error.into_value(py),))?.unbind()));
+        run.waiting = Some(Waiting::Steps(self.steps.call(intern!(py, "athrow"), (error,))?.unbind()));
         Ok(())
     }
 
@@ -242,7 +250,7 @@ impl AsyncRelay {
         let py = sent.py();
         let Some(mut run) = self.run.take(py) else { return in_use() };
         if let Some(to) = to
-            && let Err(error) = self.begin(py, &mut run, to)
+            && let Err(error) = self.begin(py, &mut run, to, thrown.is_some())
         {
             return Awaited::Raised(Box::new(error));
         }
@@ -282,7 +290,7 @@ impl AsyncRelay {
                         _ => Ok(()),
                     };
                     if let Err(error) = taken
-                        && let Err(error) = self.raise(py, &mut run, error)
+                        && let Err(error) = self.raise(py, &mut run, error.into_value(py))
                     {
                         break Box::new(error);
                     }
@@ -314,7 +322,7 @@ pub enum To {
     /// The same, for who sent something.
     Send,
     /// An exception, raised where the generator stands.
-    Throw(Box<PyErr>),
+    Throw(Py<PyBaseException>),
     /// The end of the generator where it stands.
     Close,
 }
@@ -352,12 +360,18 @@ impl AsyncStep {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.visited().map_or(Ok(()), |step| visit.call(&step.relay))
+        let Some(step) = self.0.visited() else { return Ok(()) };
+        if let State::New(To::Throw(error)) = &step.state {
+            visit.call(error)?;
+        }
+        visit.call(&step.relay)
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        let relay = self.0.take(py).and_then(|mut step| step.relay.take());
-        drop(relay);
+        let Some(mut step) = self.0.take(py) else { return };
+        let gone = (std::mem::replace(&mut step.state, State::Over), step.relay.take());
+        drop(step); // what goes may look at this
+        drop(gone);
     }
 
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -383,7 +397,7 @@ impl AsyncStep {
         val: Option<&Bound<'py, PyAny>>,
         tb: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let error = Box::new(thrown(typ, val, tb)?);
+        let error = Box::new(PyErr::from_value(awaits::thrown(typ, val, tb)?.into_bound(slf.py()).into_any()));
         as_iterator(Self::go(slf, PyNone::get(slf.py()).as_any(), Some(error)))
     }
 
@@ -424,11 +438,10 @@ impl AsyncStep {
     fn go<'py>(slf: &Bound<'py, Self>, sent: &Bound<'py, PyAny>, error: Option<Box<PyErr>>) -> Awaited<'py> {
         let py = slf.py();
         let Some(mut step) = slf.get().0.take(py) else { return in_use() };
-        let (to, error) = match (std::mem::replace(&mut step.state, State::Begun), error) {
-            (State::New(to), None) => (Some(to), None),
-            (State::New(_), Some(error)) => (Some(To::Throw(error)), None),
-            (State::Begun, error) => (None, error),
-            (State::Over, _) => {
+        let to = match std::mem::replace(&mut step.state, State::Begun) {
+            State::New(to) => Some(to),
+            State::Begun => None,
+            State::Over => {
                 step.state = State::Over;
                 let message = "cannot reuse already awaited __anext__()/asend()/athrow()/aclose()";
                 return Awaited::Raised(Box::new(PyRuntimeError::new_err(message)));
@@ -436,8 +449,11 @@ impl AsyncStep {
         };
         let Some(relay) = &step.relay else {
             step.state = State::Over;
-            return match to {
-                Some(To::Throw(error)) => Awaited::Raised(error),
+            return match (error, to) {
+                (Some(error), _) => Awaited::Raised(error),
+                (None, Some(To::Throw(error))) => {
+                    Awaited::Raised(Box::new(PyErr::from_value(error.into_bound(py).into_any())))
+                }
                 _ => Awaited::Done(PyNone::get(py).to_owned().into_any()),
             };
         };
@@ -476,23 +492,4 @@ fn as_iterator(came: Awaited<'_>) -> PyResult<Bound<'_, PyAny>> {
         Awaited::Done(value) => Err(PyStopIteration::new_err((value.unbind(),))),
         Awaited::Raised(error) => Err(*error),
     }
-}
-
-/// The exception of the arguments of a `throw`.
-pub fn thrown(
-    typ: &Bound<'_, PyAny>,
-    val: Option<&Bound<'_, PyAny>>,
-    tb: Option<&Bound<'_, PyAny>>,
-) -> PyResult<PyErr> {
-    let error = match val {
-        _ if !typ.is_instance_of::<PyType>() => PyErr::from_value(typ.clone()),
-        None => PyErr::from_value(typ.call0()?),
-        Some(val) if val.is_none() => PyErr::from_value(typ.call0()?),
-        Some(val) if val.is_instance_of::<PyBaseException>() => PyErr::from_value(val.clone()),
-        Some(val) => PyErr::from_value(typ.call1((val,))?),
-    };
-    if let Some(tb) = tb.filter(|tb| !tb.is_none()) {
-        error.value(typ.py()).setattr(intern!(typ.py(), "__traceback__"), tb)?;
-    }
-    Ok(error)
 }

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import types
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
@@ -144,6 +145,34 @@ async def throwing_the_old_way(make: Opener) -> Any:
         for thrown in ((KeyError,), (KeyError, "mine"), (KeyError, KeyError("mine"), None)):
             events, _ = make(A, B)
             found.append((await outcome(anext(events)), await outcome(events.athrow(*thrown))))
+    return found
+
+
+@scenario
+async def throwing_what_is_no_exception(make: Opener) -> Any:
+    """It never reaches the generator."""
+    events, _ = make(A, B)
+    found = [await outcome(anext(events))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for wrong in ((5,), ("text",), (int,), (dict, None)):
+            found.append(await outcome(events.athrow(*wrong)))
+    return found, await outcome(anext(events)), await outcome(anext(events))
+
+
+@scenario
+async def throwing_into_a_step_after_the_end(make: Opener) -> Any:
+    """As who cancels a task that has not begun: it must not come to nothing."""
+    found = []
+    for last in ("read", "closed"):
+        events, _ = make(A)
+        while await anext(events, None) is not None:
+            if last == "closed":
+                await events.aclose()
+        for step in (events.__anext__(), events.asend(None)):
+            with pytest.raises(KeyError, match="mine") as raised:
+                step.throw(KeyError("mine"))
+            found.append(type(raised.value))
     return found
 
 
@@ -409,8 +438,10 @@ def test_what_a_generator_gives_beside_sessions(engine: str) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             yield session.apull(source(one, KeyboardInterrupt()))
         yield "interrupted"
-        with contextlib.suppress(TypeError):
-            yield session.apull(source("text"))
+        for wrong in ("text", None):
+            with contextlib.suppress(TypeError):
+                yield session.apull(source(wrong))
+                raise AssertionError("what is no bytes was taken")
         yield "no bytes"
 
     async def run() -> list[Any]:
@@ -475,6 +506,15 @@ def test_a_source_whose_awaitables_are_coroutines(engine: str) -> None:
         def __anext__(self) -> Any:
             raise StopAsyncIteration
 
+    class Old(Source):
+        @types.coroutine  # type: ignore[arg-type]
+        def __anext__(self) -> Any:
+            return (yield from Source.__anext__(self).__await__())
+
+    class Generator:
+        def __anext__(self) -> Any:
+            yield
+
     async def steps(source: Any) -> AsyncIterator[Any]:
         session = _engine.load(engine).Session()
         yield session.apull(source)
@@ -485,9 +525,11 @@ def test_a_source_whose_awaitables_are_coroutines(engine: str) -> None:
         return len([item async for item in relay(engine, steps(source))])
 
     assert asyncio.run(run(Source())) == 3
+    assert asyncio.run(run(Old())) == 3
     assert asyncio.run(run(Empty())) == 0
-    with pytest.raises(TypeError):
-        asyncio.run(run(Wrong()))
+    for wrong in (Wrong(), Generator()):
+        with pytest.raises(TypeError):
+            asyncio.run(run(wrong))
 
 
 def test_cycles_are_collected(engine: str) -> None:
@@ -508,4 +550,49 @@ def test_cycles_are_collected(engine: str) -> None:
 
     gone = asyncio.run(run())
     gc.collect()
+    assert gone() is None
+
+
+class Mine(Exception):
+    step: Any
+
+
+def test_who_gets_an_error_needs_no_collector(engine: str) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        raise Mine
+
+    async def failing() -> AsyncIterator[Any]:
+        class Event:
+            pass
+
+        layout = (Event, {"a": 1, "b": 2, "c": 3, "d": 4}, ("a", "b", "c", "d"))
+        yield _engine.load(engine).ClientEvents("standard", *layout).apull(source())
+
+    async def run() -> list[Any]:
+        gone = []
+        for is_thrown in (False, True):
+            stream = relay(engine, failing())
+            await anext(stream)
+            try:
+                await (stream.athrow(Mine()) if is_thrown else anext(stream))
+            except Mine as error:
+                gone.append(weakref.ref(error))
+        return [found() for found in gone]
+
+    gc.disable()
+    try:
+        assert asyncio.run(run()) == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_step_that_nobody_awaits_is_collected(engine: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+        error = Mine()
+        error.step = relay(engine, told([])).athrow(error)
+        gone = weakref.ref(error)
+        del error
+        gc.collect()
     assert gone() is None
