@@ -151,6 +151,23 @@ def test_importing_stays_light() -> None:
     assert "polars" not in loaded
 
 
+def test_the_extension_refuses_interpreters_apart() -> None:
+    pytest.importorskip("chunkwire._native")
+    code = """
+import sys, chunkwire._native
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+exec_in = getattr(interpreters, "exec", None) or interpreters.run_string
+try:
+    print(exec_in(interpreters.create(), f"import sys; sys.path[:] = {sys.path}\\nimport chunkwire._native"))
+except Exception as error:
+    print(error)
+"""
+    assert "does not support loading in subinterpreters" in run(code)
+
+
 def test_decoding_needs_no_numpy(engine: str) -> None:
     code = f"""
 import sys, chunkwire

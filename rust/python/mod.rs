@@ -37,10 +37,24 @@ mod tokens;
 mod usage;
 mod views;
 
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
 use pyo3::prelude::*;
+
+/// Classes and functions that were looked up once are kept for the whole process, and an interpreter apart has others.
+/// (Python refuses that itself from 3.12 on.)
+fn refuse_subinterpreters() -> PyResult<()> {
+    // SAFETY: a module is made by a thread that is attached to an interpreter, which is live meanwhile.
+    match unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) } {
+        0 => Ok(()),
+        _ => Err(PyImportError::new_err("module chunkwire._native does not support loading in subinterpreters")),
+    }
+}
 
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::arrow::{export_array, export_reader, export_schema, export_stream};
     #[pymodule_export]
@@ -72,4 +86,9 @@ mod _native {
         Choice, Chunk, CompletionTokensDetails, Delta, FunctionCall, Logprobs, PromptTokensDetails, TokenLogprob,
         ToolCall, Usage, restore,
     };
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::refuse_subinterpreters()
+    }
 }
