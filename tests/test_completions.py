@@ -150,6 +150,17 @@ def test_a_part_that_turns_out_to_be_a_stream_comes_then(engine: str) -> None:
     assert [(one.id, one.chunks) for one in check(engine, begun + end)] == [("c", 2), ("a", 3), ("d", 2)]
 
 
+def test_many_exchanges_of_a_small_log(engine: str, tmp_path: Path) -> None:
+    streams = [first(f"s{number}") + last(f"s{number}") + DONE for number in range(300)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"body": stream.decode()}) + "\n" for stream in streams))
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text(json.dumps({"body": b"".join(streams).decode()}))
+    for log in (path, whole):
+        found = chunkwire.completions(log, engine=engine)
+        assert [completion.id for completion in found] == [f"s{number}" for number in range(300)]
+
+
 def test_silent_streams_are_over_when_4096_are_open(engine: str) -> None:
     """Then 2048 of them are, and come in the order in which they began."""
     rng = random.Random(5)

@@ -26,7 +26,8 @@ pub fn early(head: &[u8], request: &Request, asked: &mut usize) -> Option<Layout
         _ => return Some(recognise(head, request)),
     }
     let whole = &head[..memchr::memrchr(b'\n', head)? + 1];
-    if whole.len() <= *asked || whole.len() < *asked + *asked / 8 {
+    // (No line has ended with more than white space in it, or too little has come.)
+    if whole.len() <= begin.max(*asked) || whole.len() < *asked + *asked / 8 {
         return None;
     }
     *asked = whole.len();

@@ -38,7 +38,7 @@ pub use recognise::{Format, HEAD_BYTES, Layout, Request, Told, recognise};
 use crate::chunk::shape::Shapes;
 use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
 use crate::error::{Damage, Place};
-use places::Placed;
+use places::{Placed, to_the_end};
 use reader::{How, Reader};
 use waiting::{Decision, Waiting};
 
@@ -254,7 +254,7 @@ impl Log {
     fn finish_decoding<S: Sink>(&mut self, sink: &mut S) {
         if let State::Held(held) = &mut self.state {
             let how = How { options: self.options, wanted: self.wanted.as_deref(), layout: self.layout.as_deref() };
-            while held.decode(&how, usize::MAX, sink) {}
+            while held.decode(&how, usize::MAX, &mut to_the_end(sink)) {}
             self.let_go();
         }
     }

@@ -11,6 +11,8 @@ pub(super) struct Placed<'a, S, G> {
     pub global: G,
     /// Was something found that breaks off?
     pub truncated: bool,
+    /// It is the end of the log: all that is left is told, also to a sink that is full.
+    is_last: bool,
 }
 
 /// A sink that remembers whether something breaks off.
@@ -33,8 +35,13 @@ impl<S: Sink, G: FnMut(Place) -> Place> Peek for Placed<'_, S, G> {
 
 impl<'a, S: Sink, G: FnMut(Place) -> Place> Placed<'a, S, G> {
     pub fn new(sink: &'a mut S, global: G) -> Self {
-        Self { sink, global, truncated: false }
+        Self { sink, global, truncated: false, is_last: false }
     }
+}
+
+/// A sink in front of a sink that is told all that is left, full or not: nobody would come back for it.
+pub(super) fn to_the_end<S: Sink>(sink: &mut S) -> Placed<'_, S, fn(Place) -> Place> {
+    Placed { is_last: true, ..Placed::new(sink, |place| place) }
 }
 
 impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
@@ -54,6 +61,10 @@ impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
 
     fn completion(&mut self, found: Found<'_>) {
         self.sink.completion(Found { place: (self.global)(found.place), at: None, ..found });
+    }
+
+    fn next_source(&mut self) {
+        self.sink.next_source();
     }
 
     fn begin_exchange(&mut self, exchange: Exchange<'_>) {
@@ -108,6 +119,6 @@ impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.sink.is_full()
+        !self.is_last && self.sink.is_full()
     }
 }

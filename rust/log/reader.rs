@@ -2,6 +2,7 @@
 
 use super::chunks::Chunks;
 use super::exchanges::Exchanges;
+use super::places::to_the_end;
 use super::{Format, Layout, Learned, Wanted};
 use crate::decoder::{Decoder, Options, Paths, Sink, Stats};
 use crate::error::Damage;
@@ -85,8 +86,8 @@ impl Reader {
     pub fn finish<S: Sink>(&mut self, sink: &mut S) {
         match self {
             Self::Plain(decoder) => decoder.finish(sink),
-            Self::Exchanges(log) => log.finish(sink),
-            Self::Chunks(log) => log.finish(sink),
+            Self::Exchanges(log) => log.finish(&mut to_the_end(sink)),
+            Self::Chunks(log) => log.finish(&mut to_the_end(sink)),
         }
     }
 

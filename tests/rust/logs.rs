@@ -309,6 +309,62 @@ fn what_is_kept_is_what_the_line_says_last() {
 }
 
 #[test]
+fn a_log_may_begin_with_lines_of_white_space() {
+    let log = format!("\n \r\n  {{\"body\": {{}}}}\n{{\"body\": {CHUNK}}}\n").into_bytes();
+    for pieces in all_cuts(&log) {
+        assert_eq!(read(&pieces, &Wanted::default(), usize::MAX).1.chunks, 1);
+    }
+}
+
+/// A sink that is full from its first item on.
+#[derive(Default)]
+struct Full(Seen);
+
+impl Sink for Full {
+    fn nodes(&mut self) -> &mut Vec<Node> {
+        self.0.nodes()
+    }
+    fn chunk(&mut self, found: Found<'_>) {
+        self.0.chunk(found);
+    }
+    fn done(&mut self, place: Place) {
+        self.0.done(place);
+    }
+    fn server_error(&mut self, place: Place, body: Body<'_>) {
+        self.0.server_error(place, body);
+    }
+    fn damage(&mut self, damage: &Damage) {
+        self.0.damage(damage);
+    }
+    fn is_full(&self) -> bool {
+        !self.0.items.is_empty()
+    }
+}
+
+#[test]
+fn the_end_of_a_log_is_told_to_a_sink_that_is_full() {
+    let body = quoted(format!("data: {CHUNK}\n\n").repeat(3).as_bytes(), true);
+    let exchange = [b"{\"body\": ", &*body, b"}"].concat();
+    let exchanges = [&*exchange, b"\n", &exchange].concat();
+    let reads = [&b"{\"request_id\": 7, "[..], &exchange[1..], b"\n{\"request_id\": 7, ", &exchange[1..]].concat();
+    let chunks = format!("{CHUNK}\n[{CHUNK}, {CHUNK}]\n[{CHUNK}, {CHUNK}]").into_bytes();
+    let array = format!("[{CHUNK}, {CHUNK}, {CHUNK}]").into_bytes();
+    for (log, count) in [(&exchange, 3), (&exchanges, 6), (&reads, 6), (&chunks, 5), (&array, 3)] {
+        for pieces in [by(log, log.len()), by(log, 100), by(log, 1)] {
+            let (mut held, mut sink, mut taken) = (Log::new(Options::default(), Wanted::default()), Full::default(), 0);
+            for piece in pieces {
+                let mut at = 0;
+                while held.decode(piece, &mut at, usize::MAX, &mut sink) {
+                    taken += std::mem::take(&mut sink).0.items.len();
+                }
+            }
+            held.finish(&mut sink);
+            assert_eq!(taken + sink.0.items.len(), count);
+        }
+    }
+}
+
+#[test]
 fn a_line_that_is_too_long_is_told_and_not_kept() {
     let long = format!("{{\"body\": \"{}\"}}\n{{\"body\": \"data: {{\\\"choices\\\": []}}\"}}\n", "x".repeat(500));
     let wanted = Wanted { max_line_bytes: 100, ..wanted(Format::Exchanges, "body") };
