@@ -74,8 +74,9 @@ struct Contents {
     /// Templates of those that matched a shape, and what fills their holes.
     templates: Vec<Arc<Template>>,
     spans: Vec<Span>,
-    /// Data that is not the text, by the offset of its event, in order.
-    raws: Vec<(u64, Box<[u8]>)>,
+    /// Data that is not the text, by the first node of its document, in order. (Events that are read in pieces may come
+    /// in another order than that of their offsets.)
+    raws: Vec<(u32, Box<[u8]>)>,
 }
 
 /// A batch while the decoder fills it.
@@ -157,7 +158,7 @@ impl Builder {
         record.extent = (self.contents.nodes.len() - found.first_node) as u32;
         if let Some(raw) = found.raw {
             record.has_raw = true;
-            self.contents.raws.push((record.offset, raw.into()));
+            self.contents.raws.push((record.first, raw.into()));
         }
         record
     }
@@ -301,7 +302,7 @@ impl<B: AsRef<[u8]>> Batch<B> {
     #[must_use]
     pub fn raw(&self, record: &Record) -> &[u8] {
         if record.has_raw
-            && let Ok(place) = self.contents.raws.binary_search_by_key(&record.offset, |&(offset, _)| offset)
+            && let Ok(place) = self.contents.raws.binary_search_by_key(&record.first, |&(first, _)| first)
         {
             return &self.contents.raws[place].1;
         }
