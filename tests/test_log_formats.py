@@ -211,3 +211,37 @@ def test_a_string_that_breaks_off_takes_no_time(engine: str) -> None:
             _, stats = _engine.load(engine).usage(text, **options)
             assert stats.damaged
     assert time.perf_counter() - start < 10
+
+
+def test_a_byte_order_mark_stands_at_the_beginning_of_a_log(engine: str) -> None:
+    line = b'{"id": "a", "choices": []}\n'
+    mark = b"\xef\xbb\xbf"
+    for log, count, place in (
+        (mark + line, 1, None),
+        (b"\n" + mark + line, 0, 1),
+        (mark + mark + line, 0, 3),
+        (line + mark + line, 1, len(line)),
+        (line + mark + b"[" + line + b"]", 1, len(line)),
+    ):
+        chunks = chunkwire.decode(log, engine=engine, format="chunks", on_error="skip")
+        assert len(list(chunks)) == count
+        damages = [damage.offset for damage in chunks.stats.damages]
+        assert damages[:1] == ([] if place is None else [place])
+
+
+def test_why_nothing_is_found_is_told_whatever_space_comes_first(engine: str) -> None:
+    for space in (b"", b" \n  ", b"\xef\xbb\xbf \n"):
+        chunks = chunkwire.decode(space + b'{"x": 1}\n', engine=engine, on_error="skip")
+        assert not list(chunks)
+        assert chunks.stats.damages[0].reason.endswith(
+            "no member of its lines holds a stream (members: x); field= (--field) names the one that does"
+        )
+
+
+def test_what_was_sent_is_kept_of_events_that_take_turns(engine: str) -> None:
+    begins, bad = b'data: {"id":"a","choices":[{"delta":{"content":"', b"\xf4\x90"
+    pieces = [(1, begins), (2, begins), (2, bad + b'2"}}]}\n\n'), (1, bad + b'1"}}]}\n\n')]
+    escaped = [(number, piece.replace(b'"', b'\\"').replace(b"\n", b"\\n")) for number, piece in pieces]
+    log = b"".join(b'{"id": %d, "body": "%s"}\n' % one for one in escaped)
+    chunks = list(chunkwire.decode(log, engine=engine, format="reads", field="body", id_field="id"))
+    assert [chunk.raw for chunk in chunks] == [begins[6:] + bad + b'%d"}}]}' % number for number in (2, 1)]

@@ -163,8 +163,8 @@ class EventReader:
 class ChunkReader(EventReader):
     """Says of every event whether it is a chunk, the end of a stream, an error or damage."""
 
-    #: What is said of a source that has no events, but begins as JSON does.
-    _json_guess = "it looks like JSON, not like server-sent events"
+    #: What more is said of a source that has no events.
+    _more = ""
 
     def finish(self) -> None:
         super().finish()
@@ -178,13 +178,13 @@ class ChunkReader(EventReader):
             if first == b"<":
                 reason = "no event found; it looks like HTML"
             elif first in (b"{", b"["):
-                reason = f"no event found; {self._json_guess}"
+                reason = "no event found; it looks like JSON, not like server-sent events"
             elif first == TAR:
                 names = ".tar, .tgz or .tar.gz"
                 reason = f"it looks like a tar archive: in a file whose name ends in {names} its logs are read"
             elif first == ZIP:
                 reason = "it looks like a zip archive: in a file whose name ends in .zip its logs are read"
-            self._damage("not_a_stream", reason, offset, line, event)
+            self._damage("not_a_stream", reason + self._more, offset, line, event)
 
     def _take(self, frames: list[Frame]) -> None:
         """Chunks, which nearly all events are, by the quick way; `_event` decides on all others."""

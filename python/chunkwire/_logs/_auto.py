@@ -30,9 +30,9 @@ class _ForeignReader(ChunkReader):
 
     def __init__(self, *arguments: Any, why: str) -> None:
         super().__init__(*arguments)
-        self._json_guess += f"; {why}"
+        self._more = f"; {why}"
         if why.startswith("no member"):
-            self._json_guess += "; field= (--field) names the one that does"
+            self._more += "; field= (--field) names the one that does"
 
 
 class _Options:

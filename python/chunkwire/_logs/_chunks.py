@@ -26,7 +26,7 @@ class ChunksReader(LogReader):
             self._array, self._goes_on = Elements(self._max_event_bytes), True
             self._array_line(self._array, text[indent:], place, number, end)
         elif not self._is_foreign(inside, place, number):
-            self._json(inside, lambda at: place + at, number, at_end=not end)
+            self._json(inside, lambda at: place + at, number, at_end=not end, begins=False)
 
     def _array_line(self, array: Elements, text: bytes, offset: int, number: int, end: bytes) -> None:
         for element in array.feed(text + end, offset, number):

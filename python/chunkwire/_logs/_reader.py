@@ -128,9 +128,12 @@ class LogReader(ChunkReader):
 
     # --- what stands in JSON
 
-    def _json(self, text: bytes, at: Callable[[int], int], line: int, *, at_end: bool, told: bool = False) -> None:
-        """The events of a JSON text; ``at`` says where its bytes stand. ``told``: where it breaks off is told."""
-        start = 3 if text.startswith(_BYTE_ORDER_MARK) else 0
+    def _json(
+        self, text: bytes, at: Callable[[int], int], line: int, *, at_end: bool, told: bool = False, begins: bool = True
+    ) -> None:
+        """The events of a JSON text; ``at`` says where its bytes stand. ``told``: where it breaks off is told.
+        ``begins``: it may begin with a byte order mark."""
+        start = 3 if begins and text.startswith(_BYTE_ORDER_MARK) else 0
         start += len(text[start:]) - len(text[start:].lstrip(SPACE))
         whole = text[start:].rstrip(SPACE)
         if not whole.startswith(b"[") or whole[1:-1].strip(SPACE) == b"DONE":
