@@ -3,8 +3,8 @@
 //! Random bytes would never be an event that matches the shape of another. So the bytes are read as orders: take a
 //! chunk as some server sends it, change one value of it a few times, damage it near a value, send it in another
 //! framing. Every byte string is such a list of orders, which lets a fuzzer change and shorten it as it likes; when the
-//! bytes run out, the source ends. Shared by `shapes_generated.rs`, where a random number generator makes the bytes,
-//! and by `tests/fuzz`, where libFuzzer does.
+//! bytes run out, the source ends. Shared by `shapes_generated.rs` and `logs_generated.rs`, where a random number
+//! generator makes the bytes, and by `tests/fuzz`, where libFuzzer does.
 #![allow(dead_code)] // every user of this takes a part of it
 
 use std::fmt;
@@ -42,72 +42,93 @@ impl Case {
     pub fn new(bytes: &[u8]) -> Self {
         let mut bytes = Bytes(bytes);
         let setting = bytes.byte();
-        let options = Options {
-            strict: setting & 1 == 1,
-            max_int_digits: [4300, 20, 4300, 0][usize::from(setting >> 1 & 3)],
-            // Now and then, so that some events are too large.
-            max_event_bytes: if setting >> 3 & 15 == 15 { 200 } else { Options::default().max_event_bytes },
-            ..Options::default()
-        };
-        let at_once = [usize::MAX, 1, 2, 3, 7, 100, 1000, usize::MAX][bytes.below(8)];
+        let options = options(setting);
+        let at_once = bytes.one_of(AT_ONCE);
         let cutting = bytes.byte();
         let places: Vec<usize> = (0..cutting % 8).map(|_| bytes.wide()).collect();
         // Now and then the rest is the source, as it is.
         let source = if setting == 0xff { bytes.rest().to_vec() } else { Writer::new(bytes).write() };
-        let cuts = if cutting >= 0xe0 {
-            let size = 1 + usize::from(cutting & 31);
-            (0..source.len()).step_by(size).collect()
-        } else {
-            let mut cuts: Vec<usize> = places.iter().map(|place| (place * (source.len() + 1)) >> 16).collect();
-            cuts.sort_unstable();
-            cuts
-        };
+        let cuts = cuts(cutting, &places, source.len());
         Self { source, cuts, at_once, options }
     }
 
     /// The source, cut.
     pub fn pieces(&self) -> Vec<&[u8]> {
-        let mut start = 0;
-        let ends = self.cuts.iter().copied().chain([self.source.len()]);
-        ends.map(|end| &self.source[std::mem::replace(&mut start, end)..end]).collect()
+        pieces(&self.source, &self.cuts)
     }
 }
 
+/// A source by itself.
+pub fn source(orders: &[u8]) -> Vec<u8> {
+    Writer::new(Bytes(orders)).write()
+}
+
+/// The options that this byte orders.
+pub fn options(setting: u8) -> Options {
+    Options {
+        strict: setting & 1 == 1,
+        max_int_digits: [4300, 20, 4300, 0][usize::from(setting >> 1 & 3)],
+        // Now and then, so that some events are too large.
+        max_event_bytes: if setting >> 3 & 15 == 15 { 200 } else { Options::default().max_event_bytes },
+        ..Options::default()
+    }
+}
+
+/// How many events may be asked for at once.
+pub const AT_ONCE: &[usize] = &[usize::MAX, 1, 2, 3, 7, 100, 1000, usize::MAX];
+
+/// Where to cut a source of so many bytes: everywhere behind so many, or at places that are given as shares of it.
+pub fn cuts(cutting: u8, places: &[usize], length: usize) -> Vec<usize> {
+    if cutting >= 0xe0 {
+        return (0..length).step_by(1 + usize::from(cutting & 31)).collect();
+    }
+    let mut cuts: Vec<usize> = places.iter().map(|place| (place * (length + 1)) >> 16).collect();
+    cuts.sort_unstable();
+    cuts
+}
+
+/// A source, cut.
+pub fn pieces<'a>(source: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut start = 0;
+    let ends = cuts.iter().copied().chain([source.len()]);
+    ends.map(|end| &source[std::mem::replace(&mut start, end)..end]).collect()
+}
+
 /// Reads orders; behind the last there are only zeros.
-struct Bytes<'a>(&'a [u8]);
+pub struct Bytes<'a>(pub &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         let Some((&first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         first
     }
 
-    fn wide(&mut self) -> usize {
+    pub fn wide(&mut self) -> usize {
         usize::from(self.byte()) << 8 | usize::from(self.byte())
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }
 
-    fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
         choice[self.below(choice.len())]
     }
 
-    fn few(&mut self, count: usize) -> &'a [u8] {
+    pub fn few(&mut self, count: usize) -> &'a [u8] {
         let (few, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         few
     }
 
-    fn rest(&mut self) -> &'a [u8] {
+    pub fn rest(&mut self) -> &'a [u8] {
         self.few(usize::MAX)
     }
 }
 
 /// Chunks as servers send them; the texts are ours.
-const CHUNKS: &[&str] = &[
+pub const CHUNKS: &[&str] = &[
     // OpenAI: the first chunk, one of many, a tool call, log probabilities, and usage.
     r#"{"id":"chatcmpl-Ab1","object":"chat.completion.chunk","created":1719000000,"model":"gpt-4o-2024-08-06","service_tier":"default","system_fingerprint":"fp_1a","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}"#,
     r#"{"id":"chatcmpl-Ab1","object":"chat.completion.chunk","created":1719000000,"model":"gpt-4o-2024-08-06","system_fingerprint":"fp_1a","choices":[{"index":0,"delta":{"content":" Hello"},"logprobs":null,"finish_reason":null}],"obfuscation":"x8Q"}"#,
@@ -337,7 +358,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Bytes that mean something somewhere.
-const SIGNS: &[u8] = b"\"\\{}[]:,-+.eE0123456789 \n\r\tntfNIu\x00\x1f\x7f\x80\xc3\xe2\xed\xf0\xff/";
+pub const SIGNS: &[u8] = b"\"\\{}[]:,-+.eE0123456789 \n\r\tntfNIu\x00\x1f\x7f\x80\xc3\xe2\xed\xf0\xff/";
 
 /// Where scalars and keys stand in a text, quotes included, even if it is no longer JSON.
 fn tokens(text: &[u8]) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
