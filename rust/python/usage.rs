@@ -246,8 +246,10 @@ fn by_threads<'py>(
     let (options, begin) = (settings.options, if measure { Scan::measuring } else { Scan::new });
     let mut scan = match layout(py, source, settings)? {
         None => return Ok(None),
-        // To decode events alone takes no longer than to unpack them: one thread does this, and one that.
-        Some(layout) if layout.format == Format::Sse && blocks.packed_bytes().is_some() && !measure => return Ok(None),
+        // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
+        Some(layout) if layout.format == Format::Sse && blocks.packed_bytes().is_some() && !measure && threads == 2 => {
+            return Ok(None);
+        }
         Some(layout) if layout.format == Format::Sse => begin(blocks, options, threads, part_bytes),
         Some(layout) => {
             Scan::of_lines(blocks, options, threads, part_bytes, measure, (settings.wanted.clone(), layout))

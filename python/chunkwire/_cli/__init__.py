@@ -74,10 +74,10 @@ examples:
 """
 
 _FOLLOW = """\
-The log is server-sent events or JSON lines. It may be rotated and truncated. The
-last event or line is printed once it is whole. Ctrl-C ends it. JSON lines are
-printed once it is certain what they are: at once with --format-in exchanges,
-reads or chunks.
+The log is server-sent events or JSON lines. It may be rotated and truncated.
+The last event or line is printed once it is whole. Ctrl-C ends it. JSON lines
+are printed once it is certain what they are: at once with --format-in
+exchanges, reads or chunks.
 
 examples:
   chunkwire follow live.sse
