@@ -3,14 +3,12 @@
 //! `CHUNKWIRE_TEST_CASES` sets how many logs are made.
 
 mod generated;
+mod seeds;
 mod unwrapped;
 mod wrapped;
 
-use std::path::Path;
-
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 use wrapped::Case;
 
 fn orders() -> impl Strategy<Value = Vec<u8>> {
@@ -39,11 +37,5 @@ fn generated_logs_are_the_same_in_whatever_way_they_are_read() {
 #[test]
 #[ignore = "a tool: writes seeds for the fuzzer into the folder that CHUNKWIRE_SEEDS names"]
 fn write_seeds() {
-    let folder = std::env::var_os("CHUNKWIRE_SEEDS").expect("CHUNKWIRE_SEEDS names a folder");
-    let mut runner =
-        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    for number in 0..600 {
-        let seed = orders().new_tree(&mut runner).expect("a list of bytes").current();
-        std::fs::write(Path::new(&folder).join(format!("seed-{number}")), seed).expect("a writable folder");
-    }
+    seeds::write(&orders());
 }

@@ -5,15 +5,14 @@
 mod beside;
 mod generated;
 mod paths;
+mod seeds;
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 
 use chunkwire::decoder::Paths;
 use generated::Case;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 
 /// So much of all chunks has to match a shape, or nothing was tested.
 const LEAST_SHARE: f64 = 0.25;
@@ -72,11 +71,5 @@ fn many_generated_chunks_match_a_shape() {
 #[test]
 #[ignore = "a tool: writes seeds for the fuzzer into the folder that CHUNKWIRE_SEEDS names"]
 fn write_seeds() {
-    let folder = std::env::var_os("CHUNKWIRE_SEEDS").expect("CHUNKWIRE_SEEDS names a folder");
-    let mut runner =
-        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    for number in 0..600 {
-        let seed = orders().new_tree(&mut runner).expect("a list of bytes").current();
-        std::fs::write(Path::new(&folder).join(format!("seed-{number}")), seed).expect("a writable folder");
-    }
+    seeds::write(&orders());
 }

@@ -74,21 +74,10 @@ class _Options:
         return ChunkReader(self.sink(), *self.arguments)
 
 
-def reader_of(
-    sink: Callable[[], Any],
-    exchanges: Callable[[], Any],
-    arguments: tuple[Any, ...],
-    *,
-    format: str,
-    field: str | None,
-    id_field: str | None,
-    time_field: str | None,
-    keep: tuple[str, ...] = (),
-) -> Any:
+def reader_of(sink: Callable[[], Any], exchanges: Callable[[], Any], arguments: tuple[Any, ...], **told: Any) -> Any:
     """A reader for a source of this format. ``sink`` makes who takes what is in one source, ``exchanges`` who takes
-    what is in many; the reader's ``sink`` is what was made."""
-    options = _Options(sink, exchanges, arguments, tuple(keep))
-    log = Log(options, Told(format, field, id_field, time_field))
+    what is in many; the reader's ``sink`` is what was made. ``told`` is that of `log_of`."""
+    log = log_of(sink, exchanges, arguments, **told)
     return log.reader or log
 
 
@@ -104,8 +93,8 @@ def log_of(
     keep: tuple[str, ...] = (),
     turned: Callable[[], None] = lambda: None,
 ) -> Log:
-    """The same for a log that may go on in other files. The sinks are asked for whenever one begins, ``turned`` is
-    called between two."""
+    """A log of this format, or of one that is found out, which may go on in other files. The sinks are asked for
+    whenever one begins, ``turned`` is called between two."""
     options = _Options(sink, exchanges, arguments, tuple(keep), turned)
     return Log(options, Told(format, field, id_field, time_field))
 
