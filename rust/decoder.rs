@@ -4,9 +4,13 @@
 //! [`Sink`] what it found, in the order of the source. Batches of records ([`crate::record`]) and usage rows
 //! ([`crate::stream`]) are sinks.
 
+mod steady;
+
 use std::sync::Arc;
 
-use crate::chunk::shape::{Course, Shapes, Span, Template};
+use steady::Followers;
+
+use crate::chunk::shape::{Around, Course, Shapes, Span, Template};
 use crate::chunk::{self, Doc, Key, Node, Type, Value};
 use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
 use crate::event::{Data, Decoded, Frame, FrameKind, Framer, TAR, ZIP, decode_utf8};
@@ -111,6 +115,8 @@ impl Stats {
 pub struct Paths {
     /// Matched against a shape.
     pub shape: u64,
+    /// Of those: taken as one of many that were alike.
+    pub steady: u64,
     /// Read by the careful parser.
     pub careful: u64,
 }
@@ -118,6 +124,7 @@ pub struct Paths {
 impl std::ops::AddAssign for Paths {
     fn add_assign(&mut self, other: Self) {
         self.shape += other.shape;
+        self.steady += other.steady;
         self.careful += other.careful;
     }
 }
@@ -195,6 +202,13 @@ pub trait Sink {
         let Shaped { place, text, at, .. } = shaped;
         self.chunk(Found { place, text, at, raw: None, first_node });
     }
+    /// Would chunks of this template, straight behind the last one, be no more to it than that many, and what the last of
+    /// them [reports](Template::reports)? Then they are told by [`repeated`](Self::repeated).
+    fn counts(&self, _: &Template) -> bool {
+        false
+    }
+    /// So many chunks of which that is true, and the last of them.
+    fn repeated(&mut self, _count: u64, _last: Shaped<'_>) {}
     /// A finished completion, where that is no chunk: a stream of its own.
     fn completion(&mut self, found: Found<'_>) {
         self.chunk(found);
@@ -256,8 +270,9 @@ pub struct Decoder {
     course: Course,
     /// The offset of an event that no shape matched, so that it is not tried again.
     missed: u64,
-    /// How many chunks matched a shape.
+    /// How many chunks matched a shape, and how many of those were steady.
     matched: u64,
+    steady: u64,
     /// The event is a text that stood alone: it may be a finished completion.
     is_document: bool,
     /// Where the source begins.
@@ -278,6 +293,7 @@ impl Decoder {
             course: Course::default(),
             missed: u64::MAX,
             matched: 0,
+            steady: 0,
             is_document: false,
             start: 0,
         }
@@ -317,37 +333,52 @@ impl Decoder {
         }
         // What was found is counted at the end.
         let (first, mut place) = (*at, self.framer.place());
-        let (mut chunks, mut dones) = (0, 0);
+        let (mut chunks, mut dones, mut steady) = (0, 0, 0);
         while *left > 0 {
             let rest = &input[*at..];
             if !rest.starts_with(b"data:") {
                 break;
             }
             let start = *at + 5 + usize::from(rest.get(5) == Some(&b' '));
-            let behind = if input.get(start) == Some(&b'[') && rest.starts_with(DONE_EVENT) {
+            if input.get(start) == Some(&b'[') && rest.starts_with(DONE_EVENT) {
                 dones += 1;
                 sink.done(place);
-                *at + DONE_EVENT.len()
-            } else {
-                let last = (*at).saturating_add(self.options.max_event_bytes);
-                let ends = |end| if end > last { None } else { behind_event(input, end) };
-                let Some(matched) = shapes.find(input, start, ends) else {
-                    self.missed = place.offset;
+                place = place.behind(1, DONE_EVENT.len());
+                *at += DONE_EVENT.len();
+                *left -= 1;
+                if sink.is_full() {
                     break;
-                };
-                chunks += 1;
-                let (template, spans) = (shapes.template(matched), shapes.spans());
-                sink.shaped(Shaped { place, text: &input[start..matched.end], at: Some(start), template, spans });
-                matched.behind
+                }
+                continue;
+            }
+            let last = (*at).saturating_add(self.options.max_event_bytes);
+            let ends = |end| if end > last { None } else { behind_event(input, end) };
+            let Some(matched) = shapes.find(input, start, ends) else {
+                self.missed = place.offset;
+                break;
             };
-            place =
-                Place { offset: place.offset + (behind - *at) as u64, line: place.line + 2, event: place.event + 1 };
-            *at = behind;
+            chunks += 1;
+            let (template, spans) = (shapes.template(matched), shapes.spans());
+            sink.shaped(Shaped { place, text: &input[start..matched.end], at: Some(start), template, spans });
+            place = place.behind(1, matched.behind - *at);
+            let begin = std::mem::replace(at, matched.behind);
             *left -= 1;
             if sink.is_full() {
                 break;
             }
+            if shapes.is_steady() {
+                let around = Around { opening: &input[begin..start], closing: &input[matched.end..matched.behind] };
+                let max_event_bytes = self.options.max_event_bytes;
+                let followers = Followers { input, around, max_event_bytes, most: *left };
+                let taken = followers.take(shapes, at, &mut place, sink);
+                *left -= taken;
+                steady += taken as u64;
+                if sink.is_full() {
+                    break;
+                }
+            }
         }
+        chunks += steady;
         self.framer.pass(*at - first, chunks + dones);
         let done_bytes = dones * DONE_EVENT.len() as u64;
         self.stats.done += dones;
@@ -355,6 +386,7 @@ impl Decoder {
         self.stats.chunks += chunks;
         self.stats.chunk_bytes += (*at - first) as u64 - done_bytes;
         self.matched += chunks;
+        self.steady += steady;
     }
 
     /// A decoder between two events of a source, behind its beginning. Its places count from there.
@@ -563,7 +595,7 @@ impl Decoder {
     /// How many chunks went which way so far.
     #[must_use]
     pub fn paths(&self) -> Paths {
-        Paths { shape: self.matched, careful: self.stats.chunks - self.matched }
+        Paths { shape: self.matched, steady: self.steady, careful: self.stats.chunks - self.matched }
     }
 
     /// Counts a damage that a later room found.

@@ -67,6 +67,15 @@ pub struct Place {
     pub event: u64,
 }
 
+impl Place {
+    /// That of the next event behind so many, of so many bytes together: each one `data:` line and a blank one.
+    #[inline]
+    #[must_use]
+    pub fn behind(self, events: u64, bytes: usize) -> Self {
+        Self { offset: self.offset + bytes as u64, line: self.line + 2 * events, event: self.event + events }
+    }
+}
+
 /// One thing that is wrong in a source, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {

@@ -18,6 +18,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 pub use measured::Measured;
 pub use row::{Kept, Row, Status};
 
+use crate::chunk::shape::Template;
 use crate::chunk::{Doc, Key, Node, Type, Value};
 use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
@@ -140,6 +141,12 @@ impl Likeness {
         let mut start = 0;
         let mut values = self.ends.iter().map(|&end| &self.values[std::mem::replace(&mut start, end)..end]);
         shaped.template.telling(shaped.text, shaped.spans).all(|value| values.next() == Some(value))
+    }
+
+    /// Are all chunks of this template like that one?
+    #[must_use]
+    pub fn is_like_all(&self, template: &Template) -> bool {
+        self.template == template.number() && self.ends.is_empty()
     }
 
     /// The likeness of this chunk.
@@ -310,8 +317,7 @@ impl Tracker {
         }
     }
 
-    /// Takes the usage that the last of such chunks reported, after them: see
-    /// [`reports_usage_alone`](crate::chunk::shape::Template::reports_usage_alone).
+    /// Takes the usage that the last of such chunks reported, after them: see [`Template::last_report_counts`].
     pub fn last_usage(&mut self, doc: Doc<'_>, place: Place) {
         self.report(self.last_row, &Members::of(doc.root()), place);
     }
@@ -560,6 +566,17 @@ impl Sink for Tracker {
         if self.repeats(self.last_row) {
             Likeness::set(&mut last, &shaped);
             self.last = last;
+        }
+    }
+
+    fn counts(&self, template: &Template) -> bool {
+        template.last_report_counts() && self.last.as_ref().is_some_and(|last| last.is_like_all(template))
+    }
+
+    fn repeated(&mut self, count: u64, last: Shaped<'_>) {
+        self.repeat(self.last_row, count);
+        if last.template.reports() {
+            self.report(self.last_row, &Members::of(last.doc().root()), last.place);
         }
     }
 

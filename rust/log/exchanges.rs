@@ -195,9 +195,7 @@ impl Exchanges {
     pub fn paths(&self) -> Paths {
         let mut paths = self.decoder.paths();
         if let Some(reads) = &self.reads {
-            let others = reads.paths();
-            paths.shape += others.shape;
-            paths.careful += others.careful;
+            paths += reads.paths();
         }
         paths
     }

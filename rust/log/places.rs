@@ -1,6 +1,7 @@
 //! A sink in front of a sink: what is found in a body in, the same with its place in the log out.
 
 use crate::chunk::Node;
+use crate::chunk::shape::Template;
 use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Kind, Place};
 
@@ -57,6 +58,15 @@ impl<S: Sink, G: FnMut(Place) -> Place> Sink for Placed<'_, S, G> {
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
         self.sink.shaped(Shaped { place: (self.global)(shaped.place), at: None, ..shaped });
+    }
+
+    #[inline]
+    fn counts(&self, template: &Template) -> bool {
+        self.sink.counts(template)
+    }
+
+    fn repeated(&mut self, count: u64, last: Shaped<'_>) {
+        self.sink.repeated(count, Shaped { place: (self.global)(last.place), at: None, ..last });
     }
 
     fn completion(&mut self, found: Found<'_>) {

@@ -449,7 +449,7 @@ impl Pipeline {
 
     /// How many chunks matched a shape, and how many the careful parser read.
     pub fn paths(&self) -> (u64, u64) {
-        let decoder::Paths { shape, careful } = self.decoder.paths();
+        let decoder::Paths { shape, careful, .. } = self.decoder.paths();
         (shape, careful)
     }
 

@@ -3,6 +3,7 @@
 //! A digest keeps what is told in order, but a run of chunks that say the same but for their text is one entry. So it
 //! is small, and taking it costs next to nothing beside the decoding that another thread did.
 
+use crate::chunk::shape::Template;
 use crate::chunk::{Doc, Node};
 use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
 use crate::error::{Damage, Place};
@@ -92,31 +93,39 @@ impl Sink for Digest {
 
     #[inline]
     fn shaped(&mut self, shaped: Shaped<'_>) {
-        let template = shaped.template;
-        if let Some(likeness) = &self.last
-            && (!template.reports() || template.reports_usage_alone())
-            && likeness.is_like(&shaped)
-            && let Some(Entry::Chunk { more, last, written, .. }) = self.entries.last_mut()
-        {
-            *more += 1;
-            if let Some(gauge) = &mut self.gauge {
-                *written += gauge.measure(shaped.doc());
-            }
-            if template.reports() {
-                match last.replace(shaped.place) {
-                    Some(_) => self.builder.replace(shaped),
-                    None => {
-                        self.items += 1;
-                        self.builder.shaped(shaped);
-                    }
-                }
-            }
+        if self.last.as_ref().is_some_and(|last| shaped.template.last_report_counts() && last.is_like(&shaped)) {
+            self.repeated(1, shaped);
             return;
         }
         Likeness::set(&mut self.last, &shaped);
         let written = self.gauge.as_mut().map(|gauge| gauge.measure(shaped.doc())).unwrap_or_default();
         self.push_chunk(shaped.place, written);
         self.builder.shaped(shaped);
+    }
+
+    fn counts(&self, template: &Template) -> bool {
+        // What is measured has to be seen.
+        self.gauge.is_none()
+            && template.last_report_counts()
+            && self.last.as_ref().is_some_and(|last| last.is_like_all(template))
+    }
+
+    #[inline]
+    fn repeated(&mut self, count: u64, shaped: Shaped<'_>) {
+        let Some(Entry::Chunk { more, last, written, .. }) = self.entries.last_mut() else { return };
+        *more += count;
+        if let Some(gauge) = &mut self.gauge {
+            *written += gauge.measure(shaped.doc());
+        }
+        if shaped.template.reports() {
+            match last.replace(shaped.place) {
+                Some(_) => self.builder.replace(shaped),
+                None => {
+                    self.items += 1;
+                    self.builder.shaped(shaped);
+                }
+            }
+        }
     }
 
     fn done(&mut self, place: Place) {

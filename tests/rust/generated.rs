@@ -453,6 +453,7 @@ impl<'a> Writer<'a> {
                 let few = self.bytes.few(count);
                 self.source.extend_from_slice(few);
             }
+            30 => self.long_run(number),
             29 => {
                 let count = self.bytes.below(64);
                 let text = self.bytes.few(count).to_vec();
@@ -494,6 +495,32 @@ impl<'a> Writer<'a> {
             if self.source.len() > LONGEST {
                 break;
             }
+        }
+        self.pool[number] = text;
+    }
+
+    /// Sends an event so often that the next one is no surprise, with other values in one place or two, which cost no
+    /// orders. One of them may be damaged.
+    fn long_run(&mut self, number: usize) {
+        let mut text = std::mem::take(&mut self.pool[number]);
+        let (count, step) = (14 + self.bytes.below(32), 1 + self.bytes.below(16));
+        let choices = [self.bytes.byte(), self.bytes.byte()];
+        let damaged = usize::from(self.bytes.byte());
+        for turn in 0..count {
+            for &choice in &choices[..1 + step % 2] {
+                let Some(place) = slot_of(&text, choice) else { continue };
+                let value = match text[place.start] {
+                    b'"' => [b"\"", ATOMS[turn * step % ATOMS.len()], ATOMS[turn % ATOMS.len()], b"\""].concat(),
+                    b'0'..=b'9' | b'-' => NUMBERS[turn * step % NUMBERS.len()].into(),
+                    _ => continue,
+                };
+                text.splice(place, value);
+            }
+            let mut sent = text.clone();
+            if turn == damaged {
+                self.damage(&mut sent);
+            }
+            self.send(&sent);
         }
         self.pool[number] = text;
     }

@@ -58,6 +58,13 @@ impl Credit {
         self.left = (self.left + HIT - (holes / 2).min(HIT as usize) as i32).min(MOST);
     }
 
+    /// So many matches, each of so many holes.
+    #[inline]
+    pub fn hits(&mut self, matches: usize, holes: usize) {
+        let one = HIT - (holes / 2).min(HIT as usize) as i32;
+        self.left = self.left.saturating_add(one.saturating_mul(i32::try_from(matches).unwrap_or(i32::MAX))).min(MOST);
+    }
+
     /// A try that failed after so many bytes and holes, and after constants that were read as if they were holes. Escapes
     /// and what is not ASCII take longest.
     #[inline]

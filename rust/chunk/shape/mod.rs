@@ -6,6 +6,9 @@
 //! goes to the careful parser, from which a new shape is learned. A match only ever says yes to what the careful parser
 //! would accept, with the same result: `matching` says why.
 //!
+//! Where many events of one shape follow one another, as in most streams, [`Steady`] takes them in turn, and those who only
+//! count chunks count them at the speed of the comparison.
+//!
 //! Which constants become holes is the question of learning. A hole costs a few nanoseconds an event, a constant that
 //! changes a few hundred at each change: so a scalar that changes again soon is a hole, and one that changes once a
 //! stream stays a constant that is replaced. Every so often a shape forgets its holes, since the log may have changed.
@@ -18,5 +21,6 @@ mod retired;
 mod store;
 mod template;
 
-pub use store::{Course, Matched, Shapes};
+pub use matching::{Around, Counted};
+pub use store::{Course, Matched, Shapes, Steady};
 pub use template::{Plain, Span, Template};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::credit::{Credit, LEARN, LOOK};
 use super::guess::{Detours, NONE, Number, Streams, Tries};
 use super::hash::{Hashed, structure};
-use super::matching::{self, Stop, Tried};
+use super::matching::{self, Around, Counted, Counting, Stop, Tried};
 use super::retired::Retired;
 use super::template::{MAX_TEMPLATE_NODES, Slot, Span, Template};
 use crate::chunk::doc::Node;
@@ -31,6 +31,9 @@ const SEEN: usize = 1024;
 
 /// How many shapes are guessed to follow one.
 const FOLLOWERS: usize = 4;
+
+/// After so many events of one shape in a row it is as good as sure that more follow: it pays to prepare for them.
+const STEADY: u32 = 12;
 
 /// The highest value of [`Shape::sure`].
 const SURE: u8 = 3;
@@ -86,6 +89,8 @@ pub struct Shapes {
     clock: u64,
     /// The shape of the last event that has one.
     last: Number,
+    /// How many more have come since with that shape, each as it was guessed.
+    streak: u32,
     /// The shape of an event before which there was none: how a stream begins.
     first: Number,
     tried: Tried,
@@ -109,6 +114,7 @@ impl Shapes {
             max_digits,
             clock: 0,
             last: NONE,
+            streak: 0,
             first: NONE,
             tried: Tried::default(),
             credit: Credit::default(),
@@ -123,6 +129,7 @@ impl Shapes {
     #[inline]
     pub fn resume(&mut self, course: Course) {
         Course { last: self.last, credit: self.credit } = course;
+        self.streak = 0;
         self.unknown = None;
     }
 
@@ -175,9 +182,25 @@ impl Shapes {
         }
         if guess != before {
             self.enter(guess);
+        } else {
+            self.streak += 1;
         }
         self.hit(matched, input, at);
         Some(matched)
+    }
+
+    /// Is it as good as sure that many events of the last one's shape follow?
+    #[inline]
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        self.streak >= STEADY
+    }
+
+    /// Takes the events behind the last one, for as long as they are like it.
+    pub fn steady(&mut self) -> Option<Steady<'_>> {
+        let Self { shapes, tried, credit, streams, max_digits, last, .. } = self;
+        let Shape { template, matches, .. } = shapes.get_mut(*last as usize)?;
+        Some(Steady { template, matches, tried, credit, streams, max_digits: *max_digits })
     }
 
     /// Tries the shape with which another stream began.
@@ -263,6 +286,7 @@ impl Shapes {
     #[inline]
     fn enter(&mut self, number: Number) {
         self.last = number;
+        self.streak = 0;
         self.clock += 1;
         self.shapes[number as usize].used = self.clock;
     }
@@ -276,7 +300,7 @@ impl Shapes {
         ends: impl Fn(usize) -> Option<usize>,
     ) -> Result<Matched, Option<Stop>> {
         let Some(shape) = self.shapes.get(guess as usize) else { return Err(None) };
-        let stop = match matching::run(&shape.template, input, at, self.max_digits, &mut self.tried) {
+        let stop = match matching::event(&shape.template, input, at, self.max_digits, &mut self.tried) {
             Ok(end) => match ends(end) {
                 // With other constants it would be the template of the next.
                 Some(behind) if self.tried.changes.is_empty() || end - at <= MAX_TEXT => {
@@ -450,6 +474,61 @@ impl Shapes {
         if let Some(moved) = self.shapes.get(number) {
             self.numbers.insert(moved.hash, number as Number);
         }
+    }
+}
+
+/// Events, one behind the other, that differ in nothing but what fills the holes of one template. None of them teaches
+/// anything new, so what they change is noted once for all.
+pub struct Steady<'a> {
+    template: &'a Arc<Template>,
+    matches: &'a mut u32,
+    tried: &'a mut Tried,
+    credit: &'a mut Credit,
+    streams: &'a mut Streams,
+    max_digits: usize,
+}
+
+impl Steady<'_> {
+    /// How many there may be: what is learned now and then is learned from a match that was found as others are.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        (LIFETIME - 1 - *self.matches % LIFETIME) as usize
+    }
+
+    /// Matches the event whose text begins at `at`, and gives the place behind its text. None says nothing but that the
+    /// event is to be looked at in full.
+    #[inline(always)]
+    pub fn next(&mut self, input: &[u8], at: usize) -> Option<usize> {
+        matching::again(self.template, input, at, self.max_digits, &mut self.tried.spans)
+    }
+
+    /// Counts the events from `input[at..]` on, up to `most`, that have this around them, and with it so many bytes at
+    /// most. (Those of many holes are none to count.)
+    pub fn count(&mut self, input: &[u8], at: usize, most: usize, around: Around<'_>, max_bytes: usize) -> Counted {
+        let Self { template, tried, max_digits, .. } = self;
+        let memory = &mut tried.literals;
+        Counting { template, around, max_bytes, max_digits: *max_digits, memory }.count(input, at, most)
+    }
+
+    /// The template of all of them.
+    #[inline(always)]
+    #[must_use]
+    pub fn template(&self) -> &Arc<Template> {
+        self.template
+    }
+
+    /// The values of the holes of the last match.
+    #[inline(always)]
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.tried.spans
+    }
+
+    /// Takes note of how many there were.
+    pub fn end(self, events: usize) {
+        *self.matches += events as u32;
+        self.credit.hits(events, self.template.holes());
+        self.streams.rate(-(events.min(i8::MAX as usize) as i8));
     }
 }
 

@@ -353,12 +353,12 @@ impl Template {
         self.skeleton.reports
     }
 
-    /// Does it report a usage object, not an empty one, where it belongs, and nothing else? Then of the chunks of a
-    /// stream that are alike what the last one reports is in force.
+    /// Of the chunks of a stream that are alike: does what the last one [reports](Self::reports) alone count? It does if
+    /// that is nothing, or a usage object, not an empty one, where it belongs.
     #[inline]
     #[must_use]
-    pub fn reports_usage_alone(&self) -> bool {
-        self.skeleton.reports_usage_alone
+    pub fn last_report_counts(&self) -> bool {
+        !self.skeleton.reports || self.skeleton.reports_usage_alone
     }
 
     /// For chunks that have an id and choices, all of which go on, and that tell neither an error nor what
