@@ -220,17 +220,10 @@ impl Tracker {
             self.rows.push(row);
         }
         self.leave_all();
-        // A part begins after the stream it belongs to, so from the back each finds its stream still there.
-        let mut rows: Vec<Option<Row>> = self.rows.into_iter().map(Some).collect();
-        for number in (0..rows.len()).rev() {
-            if let Some(parent) = rows[number].as_ref().and_then(|row| row.parent)
-                && let Some(part) = rows[number].take()
-                && let Some(stream) = &mut rows[parent]
-            {
-                stream.absorb(part);
-            }
+        let mut rows = self.rows;
+        if rows.iter().any(|row| row.parent.is_some()) {
+            rows = with_parts(rows);
         }
-        let mut rows: Vec<Row> = rows.into_iter().flatten().collect();
         if self.has_exchanges {
             // Those of exchanges that were read in pieces have begun in another order than they stand.
             rows.sort_by_key(|row| (row.source, row.offset));
@@ -521,6 +514,21 @@ impl Tracker {
         }
         row.times = Times::beside_usage(members.root).or(row.times);
     }
+}
+
+/// Streams whose parts under other ids are rows of their own in, whole ones out.
+fn with_parts(rows: Vec<Row>) -> Vec<Row> {
+    let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
+    // A part begins after the stream it belongs to, so from the back each finds its stream still there.
+    for number in (0..rows.len()).rev() {
+        if let Some(parent) = rows[number].as_ref().and_then(|row| row.parent)
+            && let Some(part) = rows[number].take()
+            && let Some(stream) = &mut rows[parent]
+        {
+            stream.absorb(part);
+        }
+    }
+    rows.into_iter().flatten().collect()
 }
 
 /// The number of a choice's bit.

@@ -6,7 +6,7 @@ use crate::chunk::shape::Shapes;
 use crate::chunk::{self, Doc, Key, Node, Value};
 use crate::error::{Damage, Kind, Place};
 use crate::reported::{Times, cost_in_usage, estimated_cost, tells_cost_or_times};
-use crate::stream::{Categories, Streams};
+use crate::stream::{Categories, Row, Streams};
 
 /// How many token columns there are.
 pub const TOKEN_COLUMNS: usize = 10;
@@ -109,6 +109,12 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// Makes room for pieces of such lengths.
+    fn reserve(&mut self, lengths: impl ExactSizeIterator<Item = usize>) {
+        self.ends.reserve(lengths.len());
+        self.bytes.reserve(lengths.sum());
+    }
+
     fn push(&mut self, piece: Option<&[u8]>) {
         self.bytes.extend_from_slice(piece.unwrap_or_default());
         self.ends.push(self.bytes.len() as i64);
@@ -193,10 +199,11 @@ impl Columns {
     /// More rows, those of another source.
     pub fn extend(&mut self, streams: Streams, objects: &mut Objects) {
         let columns = self;
+        columns.reserve(&streams.rows);
         columns.damages.extend(streams.damages);
         columns.model.extend(streams.rows.iter().map(|row| row.model), &streams.models);
         columns.finish_reason.extend(streams.rows.iter().map(|row| row.finish_reason), &streams.finish_reasons);
-        for row in streams.rows {
+        for row in &streams.rows {
             columns.status.push(Some(row.status().name().as_bytes()));
             columns.created.push(row.created);
             columns.chunks.push(row.chunks.try_into().unwrap_or(i64::MAX));
@@ -227,6 +234,31 @@ impl Columns {
             }
             columns.usage.push(usage.map(|_| raw));
         }
+    }
+
+    /// Makes room for so many more rows, so that no column moves while it grows.
+    fn reserve(&mut self, rows: &[Row]) {
+        let more = rows.len();
+        for counts in &mut self.tokens {
+            counts.reserve(more);
+        }
+        self.valid.reserve(more);
+        for flags in [&mut self.reported, &mut self.measured] {
+            flags.reserve(more);
+        }
+        for numbers in [&mut self.cost, &mut self.time_to_first_token, &mut self.generation_time] {
+            numbers.reserve(more);
+        }
+        for counts in
+            [&mut self.content_deltas, &mut self.text_bytes, &mut self.created, &mut self.chunks, &mut self.offset]
+        {
+            counts.reserve(more);
+        }
+        for codes in [&mut self.model, &mut self.finish_reason, &mut self.status] {
+            codes.codes.reserve(more);
+        }
+        self.id.reserve(rows.iter().map(|row| row.id.as_ref().map_or(0, |id| id.len())));
+        self.usage.reserve(rows.iter().map(|row| row.usage.as_ref().map_or(0, |(raw, _)| raw.len())));
     }
 
     /// How many rows.

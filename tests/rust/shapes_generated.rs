@@ -6,6 +6,7 @@ mod beside;
 mod generated;
 mod paths;
 mod seeds;
+mod steady;
 
 use std::cell::{Cell, RefCell};
 
