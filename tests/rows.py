@@ -9,6 +9,7 @@ from typing import Any
 
 import support
 from chunkwire import _engine
+from chunkwire._options import Options
 from oracle import Result, oracle
 from oracle_streams import TOKENS, oracle_rows
 from support import event
@@ -35,8 +36,7 @@ DONE = event("[DONE]")
 
 def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, Any]], Any]:
     """The rows as the engine gives them to the rest of the package, with their validity bits; and the stats."""
-    options = {"strict": False, "max_event_bytes": 2**26, "name": None, "format": "sse"} | options
-    columns, stats = _engine.load(engine).usage(data, **options)
+    columns, stats = _engine.load(engine).usage(data, Options(**{"format": "sse"} | options))
     plain: dict[str, list[Any]] = {}
     columns = dict(columns)
     for name in ("kept", "measured"):  # which logs of exchanges have; tests of those look at them

@@ -24,6 +24,7 @@ import pytest
 
 import chunkwire
 from chunkwire._cli import main
+from chunkwire._options import Options
 from rows import DONE, first, last, part, report
 
 brotli = pytest.importorskip("brotli")
@@ -376,10 +377,7 @@ def test_a_tar_that_cannot_be_read_on(engine: str, tmp_path: Path) -> None:
 
     members = chunkwire._archives.Members("x.tar", "far/x.tar", lambda: Gone(whole))
     found = chunkwire._sources.Found([chunkwire._sources.Source(members, None, "far/x.tar")])
-    read = chunkwire._reading.read_all(
-        found, options={}, log={}, engine=engine, threads=2, max_decompressed_bytes=None, progress=None,
-        on_error="skip",
-    )  # fmt: skip
+    read = chunkwire._reading.read_all(found, Options("skip"), engine=engine, threads=2)
     assert [label for label, _ in read.stats_by_source] == ["far/x.tar!a.sse"]
     assert [(label, str(error)) for label, error in read.failures] == [("far/x.tar", "gone")]
 

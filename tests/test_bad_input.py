@@ -142,6 +142,41 @@ def test_unknown_options(engine: str) -> None:
         chunkwire.decode(b"", engine="fastest")
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"max_event_bytes": 0}, ValueError, "max_event_bytes must be between 1 and 268435455"),
+        ({"max_event_bytes": -1}, ValueError, "max_event_bytes must be between 1 and 268435455"),
+        ({"max_event_bytes": 1 << 28}, ValueError, "max_event_bytes must be between 1 and 268435455"),
+        ({"max_event_bytes": 1 << 90}, ValueError, "max_event_bytes must be between 1 and 268435455"),
+        ({"max_event_bytes": "5"}, TypeError, "max_event_bytes must be an integer, not str"),
+        ({"max_event_bytes": 1.5}, TypeError, "max_event_bytes must be an integer, not float"),
+        ({"strict": 1}, TypeError, "strict must be True or False, not 1"),
+        ({"strict": "no"}, TypeError, "strict must be True or False, not 'no'"),
+        ({"format": ["sse"]}, ValueError, "format must be one of"),
+    ],
+)
+def test_options_of_another_kind(engine: str, options: dict[str, Any], error: type, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(CHUNK)
+    for function in (
+        *(chunkwire.decode, chunkwire.contents, chunkwire.events, chunkwire.completions, chunkwire.batches),
+        *(chunkwire.usage, chunkwire.adecode, chunkwire.follow, chunkwire.follow_usage),
+    ):
+        with pytest.raises(error, match=words):
+            function(path, engine=engine, **options)  # type: ignore[operator]
+    for function in (chunkwire.Decoder, chunkwire.UsageReader):
+        with pytest.raises(error, match=words):
+            function(engine=engine, **options)
+
+
+def test_numbers_and_bools_of_numpy_are_options(engine: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    data = CHUNK + OTHER[:-1]
+    options = {"strict": numpy.True_, "max_event_bytes": numpy.int64(len(CHUNK) + len(OTHER))}
+    assert [chunk.raw for chunk in chunkwire.decode(data, engine=engine, **options)] == [CHUNK[6:-2]]
+
+
 # --- damage, and what stands around it
 
 DAMAGE = {

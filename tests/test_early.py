@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chunkwire import _engine
 from chunkwire._logs._recognise import HEAD_BYTES
+from chunkwire._options import Options
 from test_recognise import CHUNK, EVENT, HEADS, STREAM, TABLE, TOLD, WHOLE, lines
 
 #: What is told of any log, whatever it begins with.
@@ -20,7 +21,7 @@ ENOUGH = {"format": "reads", "field": "text", "id_field": "id", "time_field": "t
 def layouts(engine: str, data: bytes, size: int = 1, **told: str) -> list[tuple[Any, ...] | None]:
     """What is known behind each piece; up to where it is a file to convert, which is known, too."""
     module = _engine.load(engine)
-    decoder = module.Decoder(on_error="skip", **{"format": "auto"} | told)
+    decoder = module.Decoder(Options("skip", **told))
     found: list[tuple[Any, ...] | None] = []
     for start in range(0, len(data), size):
         try:
@@ -54,7 +55,7 @@ def test_what_is_decided_early_is_what_the_whole_says(head: bytes, rest: bytes, 
             continue
         size, layout = decided
         for log in (head, head + rest, head + lines({"body": STREAM, "id": 1}) * 3, head[:size] + rest * 2):
-            assert tuple(module.recognise(log, **told)[:4]) == layout, log
+            assert tuple(module.recognise(log, Options(**told))[:4]) == layout, log
     assert found["native"] == found["simdjson"]
 
 
@@ -64,7 +65,7 @@ def test_heads_that_are_decided_early(engine: str, name: str) -> None:
     decided = first_known(engine, head[:3000])
     if decided is not None:
         assert decided[1] == expected
-    whole = _engine.load(engine).Decoder(on_error="skip", format="auto")
+    whole = _engine.load(engine).Decoder(Options("skip"))
     if expected[0] not in ("har", "vcr"):
         list(whole.feed(head))
         list(whole.finish())
@@ -129,7 +130,7 @@ def test_engines_decide_at_the_same_byte(log: list[bytes]) -> None:
 
 
 def test_a_head_that_was_read_before_counts(engine: str) -> None:
-    decoder = _engine.load(engine).Decoder(on_error="skip", format="auto")
+    decoder = _engine.load(engine).Decoder(Options("skip"))
     decoder.look(READ * 2)
     (chunk,) = decoder.feed(lines({"id": 2, "ts": 3, "text": EVENT}))
     assert chunk.offset > 0

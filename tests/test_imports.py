@@ -19,16 +19,28 @@ RUST = ROOT / "rust"
 # --- Python ------------------------------------------------------------------------------------------------------
 
 PUBLIC_ONLY = ("_cli", "adapters")  # these stand outside: they use what a user can use
-#: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths;
-#: for what is said of members that no line has, and of links in archives; and for the sessions of clients that have a
-#: parser of their own, and their responses.
-SHARED = ("_render", "_sources", "_order", "_breakdown", "_kept", "_live", "_responses", "_formats", "_links")
+#: But for what summaries and `usage` use as well: how tables look, which row is first, which tokens there are, paths,
+#: formats; for what is said of members that no line has, and of links in archives; and for the sessions of clients that
+#: have a parser of their own, and their responses.
+SHARED = (
+    "_render",
+    "_sources",
+    "_order",
+    "_breakdown",
+    "_kept",
+    "_live",
+    "_responses",
+    "_formats",
+    "_links",
+    "_options",
+)
 BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # what the lowest rooms may use
 #: What the Python engine is made of. It must work without everything that stands above it.
 ENGINE = {
     "_errors",
     "_stats",
     "_model",
+    "_options",
     "_blocks",
     "_packing",
     "_sse",

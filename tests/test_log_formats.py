@@ -11,6 +11,7 @@ import pytest
 
 import chunkwire
 from chunkwire import _engine
+from chunkwire._options import Options
 from support import SAMPLES
 from wrapped import check, check_cuts
 from wrapping import (
@@ -145,7 +146,7 @@ def test_samples_are_there() -> None:
 
 def one_array(docs: list[Any], most: int, engine: str) -> tuple[Any, Any]:
     columns, stats = _engine.load(engine).usage(
-        json.dumps(docs, indent=1).encode(), format="chunks", max_event_bytes=most
+        json.dumps(docs, indent=1).encode(), Options(format="chunks", max_event_bytes=most)
     )
     return columns, stats
 
@@ -161,7 +162,7 @@ def test_an_array_goes_on_behind_an_element_that_is_too_large(engine: str) -> No
 
 def test_an_array_that_breaks_off_in_an_element_that_is_too_large(engine: str) -> None:
     data = json.dumps([SMALL, SMALL | {"x": ["y" * 20] * 40}], indent=1).encode()[:-60]
-    _, stats = _engine.load(engine).usage(data, format="chunks", max_event_bytes=500)
+    _, stats = _engine.load(engine).usage(data, Options(format="chunks", max_event_bytes=500))
     assert [one.kind for one in stats.damages] == ["event_too_large"]
     assert stats.chunk_bytes + stats.damaged_bytes + stats.wrapping_bytes == len(data)
 
@@ -199,7 +200,7 @@ def lines_that_hold_much() -> dict[str, tuple[str, str]]:
 def test_places_in_a_long_line_take_no_time(engine: str, name: str) -> None:
     line, field = lines_that_hold_much()[name]
     start = time.perf_counter()
-    _, stats = _engine.load(engine).usage(line.encode(), format="exchanges", field=field)
+    _, stats = _engine.load(engine).usage(line.encode(), Options(format="exchanges", field=field))
     assert stats.events >= 3000
     assert time.perf_counter() - start < 5
 
@@ -207,8 +208,8 @@ def test_places_in_a_long_line_take_no_time(engine: str, name: str) -> None:
 def test_a_string_that_breaks_off_takes_no_time(engine: str) -> None:
     start = time.perf_counter()
     for text in (b'["' + b'\\"' * 100_000, b'{"body": ["' + b'\\"' * 100_000, b'{"a": "' + b'\\"' * 100_000):
-        for options in ({"format": "chunks"}, {"format": "exchanges", "field": "body"}):
-            _, stats = _engine.load(engine).usage(text, **options)
+        for options in (Options(format="chunks"), Options(format="exchanges", field="body")):
+            _, stats = _engine.load(engine).usage(text, options)
             assert stats.damaged
     assert time.perf_counter() - start < 10
 

@@ -16,6 +16,7 @@ import pytest
 import chunkwire
 import logs
 from chunkwire import _engine
+from chunkwire._options import Options
 from chunkwire._rows import COLUMNS, MEASURES
 from rows import DONE, first, last, part, report
 from support import event
@@ -119,11 +120,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_given(engine: str, tmp_path: P
         os.unlink(paths[number])
     from chunkwire import _reading
 
-    options: dict[str, Any] = {"strict": False, "max_event_bytes": 1 << 20}
-    read = _reading.read_all(
-        found, options=options, log={}, engine=engine, threads=3, max_decompressed_bytes=None,
-        progress=None, on_error="skip",
-    )  # fmt: skip
+    read = _reading.read_all(found, Options("skip", max_event_bytes=1 << 20), engine=engine, threads=3)
     assert [label for label, _ in read.failures] == [paths[number] for number in gone]
     assert all(isinstance(error, FileNotFoundError) and error.filename == label for label, error in read.failures)
     left = [path for number, path in enumerate(paths) if number not in gone]
@@ -206,5 +203,5 @@ def test_the_pool_closes_its_files(tmp_path: Path, native: str) -> None:
     paths = write(tmp_path, [stream(f"id{number}") for number in range(300)])
     before = len(os.listdir("/proc/self/fd"))
     for threads in (1, 4):
-        _engine.load(native).usage_many(paths, threads=threads)
+        _engine.load(native).usage_many(paths, Options(), threads=threads)
     assert len(os.listdir("/proc/self/fd")) == before

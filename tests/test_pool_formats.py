@@ -20,6 +20,7 @@ import pytest
 import chunkwire
 import wrapping
 from chunkwire import _engine, _reading
+from chunkwire._options import Options
 from chunkwire._rows import COLUMNS, MEASURES
 from rows import DONE, first, last, part, report
 from support import event
@@ -268,7 +269,7 @@ def test_what_is_handed_back_is_in_its_place(tmp_path: Path, native: str) -> Non
             wrapping.har([("text/event-stream", stream(f"id{number}"))]) if is_har else stream(f"id{number}")
         )
         paths.append(str(path))
-    found = _engine.load(native).usage_many(paths, threads=2)
+    found = _engine.load(native).usage_many(paths, Options(), threads=2)
     handed_back = [first for first, *rest in found if not rest]
     assert handed_back == [0, 1, 51, *range(70, 80), 101, 139]
     for threads in (1, 3):

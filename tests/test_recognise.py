@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chunkwire import _engine
+from chunkwire._options import Options
 from wrapping import (
     Wrapped,
     batch_output,
@@ -233,7 +234,8 @@ TOLD = st.sampled_from(
 @given(HEADS, TOLD)
 def test_engines_recognise_the_same(head: bytes, told: dict[str, str]) -> None:
     native = _engine.load("native")
-    assert tuple(native.recognise(head, **told)) == tuple(_engine.load("simdjson").recognise(head, **told))
+    options = Options(**told)  # type: ignore[arg-type]
+    assert tuple(native.recognise(head, options)) == tuple(_engine.load("simdjson").recognise(head, options))
 
 
 @pytest.mark.parametrize(
@@ -256,9 +258,9 @@ def test_a_field_that_no_line_has_is_told(engine: str) -> None:
     head = lines({"user": "ann", "response_body": STREAM})
     recognise = _engine.load(engine).recognise
     for options in ({}, {"format": "exchanges"}):
-        why = recognise(head, field="nope", **options)[4]
+        why = recognise(head, Options(field="nope", **options))[4]
         assert "no line at the beginning has it (members: user, response_body)" in why
-    assert "has it" not in recognise(lines({"body": None}), field="body")[4]
+    assert "has it" not in recognise(lines({"body": None}), Options(field="body"))[4]
 
 
 def test_many_ids_and_members_take_no_time(engine: str) -> None:
@@ -316,11 +318,11 @@ def test_generated_logs(engine: str, number: int) -> None:
 )  # fmt: skip
 def test_what_is_told_is_not_looked_for(engine: str, options: dict[str, str], expected: tuple[Any, ...]) -> None:
     head = lines(*({"ts": at, "at": at, "user": at, "request_id": "a", "text": EVENT} for at in (1, 2)))
-    assert tuple(_engine.load(engine).recognise(head, **options)[:4]) == expected
+    assert tuple(_engine.load(engine).recognise(head, Options(**options))[:4]) == expected
 
 
 def test_a_format_that_does_not_fit_is_no_stream(engine: str) -> None:
     head = lines(CHUNK)
-    found = _engine.load(engine).recognise(head, format="exchanges")
+    found = _engine.load(engine).recognise(head, Options(format="exchanges"))
     assert found[0] == "sse"
     assert "was wanted" in found[4]

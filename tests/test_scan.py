@@ -46,10 +46,10 @@ class Seen:
         self.columns: list[list[str] | None] = []
         read_all, usage_stream = _reading.read_all, _arrow.usage_stream
 
-        def reading(found: Any, **options: Any) -> Any:
+        def reading(found: Any, options: Any, **more: Any) -> Any:
             self.read += [os.path.basename(source.label) for source in found.sources]
             self.at_once.append(len(found.sources))
-            return read_all(found, **options)
+            return read_all(found, options, **more)
 
         def streaming(table: Any, requested: Any, *, names: list[str] | None = None) -> Any:
             if len(table):

@@ -9,6 +9,7 @@ from typing import Any
 
 import chunkwire
 from chunkwire import _engine
+from chunkwire._options import Options
 from messages import told
 from oracle import COUNTS
 from oracle_logs import Log, oracle_log
@@ -36,7 +37,7 @@ def check(engine: str, wrapped: Wrapped, *, recognised: bool = False, **options:
     how = ({"format": "auto"} if recognised else wrapped.options()) | options
     data = wrapped.data
 
-    chunks = module.chunks(data, **how)
+    chunks = module.chunks(data, Options(**how))
     found = drain(chunks)
     assert full(found) == full_of(log)  # type: ignore[arg-type]
     wrong = [one for one in log.damages if one[0] == "wrong_type"]
@@ -57,7 +58,7 @@ def check(engine: str, wrapped: Wrapped, *, recognised: bool = False, **options:
     plain = [{name: row[name] for name in rows[0]} for row in log.rows] if rows else log.rows
     assert approximate(comparable(rows)) == approximate(comparable(plain))
     assert counted(stats, wrong=len(wrong)) == counts
-    columns, _ = module.usage(data, keep=tuple(wrapped.keep), **how)
+    columns, _ = module.usage(data, Options(keep=tuple(wrapped.keep), **how))
     assert kept(columns, len(wrapped.keep)) == [[canonical(value) for value in row["kept"]] for row in log.rows]
     measured = [bool(one) for one in columns.get("measured", bytes(len(rows)))]
     assert measured == [row["measured"] for row in log.rows]
@@ -66,7 +67,7 @@ def check(engine: str, wrapped: Wrapped, *, recognised: bool = False, **options:
     assert told(completions) == [(canonical(doc), *rest) for doc, *rest in log.completions]
 
     texts = [item.doc for item in log.items if item.what == "chunk"]
-    assert drain(module.contents(data, on_error="skip", **how)) == [
+    assert drain(module.contents(data, Options("skip", **how))) == [
         text for doc in texts if (text := content(doc)) is not None
     ]
     streams = [

@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire._arrays import Table, objects
-from chunkwire._decode import MAX_EVENT_BYTES, opened
-from chunkwire._sources import check_format
+from chunkwire._decode import opened
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from chunkwire._decode import Engine, Format, OnError, OneSource
+    from chunkwire._decode import OneSource
+    from chunkwire._options import Engine, Format, OnError
 
     _Ints: TypeAlias = npt.NDArray[np.int64]
     _Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -66,18 +67,8 @@ def batches(
         raise TypeError(f"size must be an integer, not {type(size).__name__}")
     if size < 1:
         raise ValueError(f"size must be at least 1, not {size}")
-    columns = opened(
-        "batches",
-        source,
-        check_format(format, field, id_field, time_field),
-        engine,
-        size=size,
-        on_error=on_error,
-        strict=strict,
-        max_event_bytes=max_event_bytes,
-        max_decompressed_bytes=max_decompressed_bytes,
-    )
-    return Batches(columns)
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    return Batches(opened("batches", source, options, engine, size=size))
 
 
 class Batches:

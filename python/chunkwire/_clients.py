@@ -12,11 +12,10 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from chunkwire._errors import DecodeError
+from chunkwire._options import MAX_EVENT_BYTES
 from chunkwire._sse import Framer, decode_utf8
 
 __all__ = ["ClientEvents"]
-
-_MAX_EVENT_BYTES = 64 << 20
 
 
 class _Fields(NamedTuple):
@@ -151,7 +150,7 @@ class ClientEvents:
         defaults: dict[str, Any],
         names: tuple[str, str, str, str],
         *,
-        max_event_bytes: int = _MAX_EVENT_BYTES,
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self._reader: _Standard | _HttpxSse | _SseClient
         if rules == "standard":

@@ -10,14 +10,15 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from chunkwire import _model
-from chunkwire._decode import MAX_EVENT_BYTES, opened
-from chunkwire._sources import check_format
+from chunkwire._decode import opened
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-    from chunkwire._decode import Engine, Format, OnError, OneSource
+    from chunkwire._decode import OneSource
+    from chunkwire._options import Engine, Format, OnError
     from chunkwire._progress import Progress
 
 __all__ = ["Audio", "Completion", "CompletionChoice", "Completions", "Message", "completions"]
@@ -62,18 +63,8 @@ def completions(
     iterator of Completion
         Its ``.stats`` tells what was counted so far.
     """
-    streams = opened(
-        "completions",
-        source,
-        check_format(format, field, id_field, time_field),
-        engine,
-        progress,
-        on_error=on_error,
-        strict=strict,
-        max_event_bytes=max_event_bytes,
-        max_decompressed_bytes=max_decompressed_bytes,
-    )
-    return Completions(streams)
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    return Completions(opened("completions", source, options, engine, progress))
 
 
 class Completions:

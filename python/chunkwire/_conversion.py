@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from chunkwire._blocks import CompressedDamage, blocks_of
-from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._formats import prepared
-from chunkwire._logs._auto import reader_of
-from chunkwire._sources import check_format, resolve
+from chunkwire._logs._auto import Sinks, reader_of
+from chunkwire._options import MAX_EVENT_BYTES, Options
+from chunkwire._sources import resolve
 from chunkwire._stats import Damage, Stats
 from chunkwire._streams import Row, Tracker
 
 if TYPE_CHECKING:
-    from chunkwire._decode import Format, OneSource
+    from chunkwire._decode import OneSource
     from chunkwire._logs._exchanges import Exchange
+    from chunkwire._options import Format
 
 __all__ = ["TARGETS", "Converted", "convert"]
 
@@ -72,9 +73,11 @@ def convert(
     """
     if to not in TARGETS:
         raise ValueError(f"to must be one of {', '.join(map(repr, TARGETS))}, not {to!r}")
+    options = Options(
+        "skip", False, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes, tuple(keep)
+    )
     resolved = resolve(source)
-    feed, log = prepared(resolved, check_format(format, field, id_field, time_field), max_decompressed_bytes)
-    options: Any = {"format": "auto", "field": None, "id_field": None, "time_field": None} | log
+    feed, options = prepared(resolved, options)
     pieces: list[bytes] = []
     write = {"sse": _events, "chunks": _lines, "exchanges": _events}[to]
     in_lines = to == "exchanges"
@@ -85,7 +88,7 @@ def convert(
     def of_exchanges() -> _ExchangeSink:
         return _ExchangeSink(pieces, write, list(keep) if in_lines else None)
 
-    reader = reader_of(alone, of_exchanges, (False, max_event_bytes, resolved.name), keep=tuple(keep), **options)
+    reader = reader_of(Sinks(alone, of_exchanges), options, resolved.name)
     return Converted(blocks_of(feed), reader, pieces)
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 from abc import ABC
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, final
 
 from chunkwire import _engine, _progress, _responses
 from chunkwire._formats import prepared
 from chunkwire._model import Chunk, Event
-from chunkwire._sources import Source, check_format, resolve
+from chunkwire._options import MAX_EVENT_BYTES, Engine, Format, OnError, Options
+from chunkwire._sources import Source, resolve
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
@@ -24,13 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncChunks", "Chunks", "Contents", "Decoder", "Events", "adecode", "contents", "decode", "events"]
 
-MAX_EVENT_BYTES = 64 << 20
 #: What is asked of an asynchronous file.
 _READ_BYTES = 1 << 16
 
-OnError: TypeAlias = Literal["raise", "skip"]
-Format: TypeAlias = Literal["auto", "sse", "jsonl", "exchanges", "reads", "chunks", "har", "vcr"]
-Engine: TypeAlias = Literal["auto", "native", "simdjson"]
 OneSource: TypeAlias = "str | PathLike[str] | Buffer | BinaryIO | Iterable[Buffer] | Response"
 
 
@@ -67,18 +65,15 @@ class Events(Protocol):
 def opened(
     what: str,
     source: OneSource,
-    log: dict[str, str],
+    options: Options,
     engine: Engine,
     progress: _progress.Progress = None,
-    *,
-    max_decompressed_bytes: int | None = None,
-    **options: Any,
+    **more: Any,
 ) -> Any:
-    """What an engine's function of this name gives for a source; its options go with it. ``log`` is what `check_format`
-    gave."""
+    """What an engine's function of this name gives for a source; ``more`` is what it alone takes."""
     resolved = resolve(source)
-    feed, log = prepared(resolved, log, max_decompressed_bytes)
-    found = getattr(_engine.load(engine), what)(feed, name=resolved.name, **options, **log)
+    feed, options = prepared(resolved, options)
+    found = getattr(_engine.load(engine), what)(feed, options, resolved.name, **more)
     return _progress.Watched(found, resolved, progress) if progress is not None and progress is not False else found
 
 
@@ -138,17 +133,8 @@ def decode(
     iterator of Chunk
         Its ``.stats`` tells what was counted so far.
     """
-    chunks: Chunks = opened(
-        "chunks",
-        source,
-        check_format(format, field, id_field, time_field),
-        engine,
-        progress,
-        on_error=on_error,
-        strict=strict,
-        max_event_bytes=max_event_bytes,
-        max_decompressed_bytes=max_decompressed_bytes,
-    )
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    chunks: Chunks = opened("chunks", source, options, engine, progress)
     return chunks
 
 
@@ -176,17 +162,8 @@ def contents(
     iterator of str
         Its ``.stats`` tells what was counted so far.
     """
-    texts: Contents = opened(
-        "contents",
-        source,
-        check_format(format, field, id_field, time_field),
-        engine,
-        progress,
-        on_error=on_error,
-        strict=strict,
-        max_event_bytes=max_event_bytes,
-        max_decompressed_bytes=max_decompressed_bytes,
-    )
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    texts: Contents = opened("contents", source, options, engine, progress)
     return texts
 
 
@@ -201,18 +178,11 @@ def events(
 ) -> Events:
     """The server-sent events of a source, whatever their data. (The options are those of `decode`; the source is
     server-sent events as they were sent.)"""
-    _check_sse(format)
-    resolved = resolve(source)
-    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
-    feed = resolved.bounded(max_decompressed_bytes)
-    found: Events = _engine.load(engine).events(feed, name=resolved.name, **limits)
-    return found
-
-
-def _check_sse(format: str) -> None:
-    check_format(format)
+    options = Options("raise", strict, format, None, None, None, max_event_bytes, max_decompressed_bytes)
     if format not in ("auto", "sse"):
         raise ValueError(f"events are those of a source of format 'sse', not of {format!r}")
+    found: Events = opened("events", source, replace(options, format="sse"), engine)
+    return found
 
 
 @final
@@ -234,11 +204,9 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         id_field: str | None = None,
         time_field: str | None = None,
     ) -> Decoder:
-        log = format_to_feed(format, field, id_field, time_field)
-        module = _engine.load(engine)
-        decoder: Decoder = module.Decoder(
-            on_error=on_error, strict=strict, max_event_bytes=max_event_bytes, source=source, **log
-        )
+        options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes)
+        check_fed(options)
+        decoder: Decoder = _engine.load(engine).Decoder(options, source)
         cls.register(type(decoder))
         return decoder
 
@@ -259,14 +227,11 @@ class Decoder(ABC):  # noqa: B024 (the engines' decoders are registered)
         raise NotImplementedError
 
 
-def format_to_feed(
-    format: str, field: str | None, id_field: str | None, time_field: str | None, *, instead: str = "decode"
-) -> dict[str, str]:
-    """The format of what is fed: those that are converted are read from paths only, by the function that is named."""
-    log = check_format(format, field, id_field, time_field)
-    if format in ("har", "vcr"):
-        raise WholeOnly(format, instead)
-    return {"format": format} | log
+def check_fed(options: Options, *, instead: str = "decode") -> None:
+    """ValueError for a format that is not fed: those that are converted are read from paths only, by the function that
+    is named."""
+    if options.format in ("har", "vcr"):
+        raise WholeOnly(options.format, instead)
 
 
 class WholeOnly(ValueError):
@@ -296,7 +261,8 @@ def adecode(
     a coroutine (`asyncio.StreamReader`). Whatever `decode` takes will also do, but reading it blocks the loop. The
     format is server-sent events, unless another one is named.
     """
-    log = format_to_feed(format, field, id_field, time_field)
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    check_fed(options)
     blocks = _blocks(source)
     name = None
     if blocks is None:
@@ -304,16 +270,10 @@ def adecode(
         name = resolved.name
         if isinstance(resolved.feed, (str, bytes)):
             # The engine reads these best, and unpacks what is packed.
-            limits = {"strict": strict, "max_event_bytes": max_event_bytes}
-            told = check_format(format, field, id_field, time_field)
-            feed, told = prepared(resolved, told, max_decompressed_bytes)
-            chunks = _engine.load(engine).chunks(feed, on_error=on_error, name=name, **limits, **told)
-            return AsyncChunks(chunks, None, None)
+            feed, options = prepared(resolved, options)
+            return AsyncChunks(_engine.load(engine).chunks(feed, options, name), None, None)
         blocks = _Async(resolved)
-    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
-    options: dict[str, Any] = {"on_error": on_error, "engine": engine, "source": name, **limits, **log}
-    decoder = Decoder(**options)
-    return AsyncChunks(decoder, blocks, source)
+    return AsyncChunks(_engine.load(engine).Decoder(options, name), blocks, source)
 
 
 class AsyncChunks:

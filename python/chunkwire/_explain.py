@@ -12,18 +12,19 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from chunkwire._formats import convert, head_of
+from chunkwire._options import Options
 from chunkwire._packing import HEAD_BYTES, packing_of
 from chunkwire._quirks import Finder
 from chunkwire._render import Column, as_text, printable
-from chunkwire._sources import check_format, resolve
+from chunkwire._sources import resolve
 from chunkwire._stats import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from chunkwire._decode import Format
     from chunkwire._logs._convert import Note
     from chunkwire._logs._recognise import Recognised
+    from chunkwire._options import Format
 
 __all__ = ["Explanation", "explain"]
 
@@ -58,7 +59,7 @@ def explain(
     OSError, ImportError, DecodeError
         Where it cannot be read, where a package is missing, where it is no file of its format.
     """
-    log = check_format(format, field, id_field, time_field)
+    options = Options("skip", False, format, field, id_field, time_field)
     resolved = resolve(source)
     if not isinstance(resolved.feed, (str, bytes)):
         kind = type(source).__name__
@@ -69,12 +70,12 @@ def explain(
     if isinstance(resolved.feed, str):
         open(resolved.feed, "rb").close()  # what cannot be read is told at once
     head = head_of(resolved)
-    told = recognise(head, **log)
+    told = recognise(head, options)
     found = told
     notes: list[Note] = []
     blocks: Iterator[bytes]
     if told.format in ("har", "vcr"):
-        blocks, _ = convert(resolved.feed, told.format, resolved.name, notes)
+        blocks, _ = convert(resolved.feed, options, told.format, resolved.name, notes)
         found = told._replace(format="exchanges", field="response_body")
     else:
         blocks = blocks_of(resolved.feed)

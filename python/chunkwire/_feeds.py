@@ -7,7 +7,7 @@ from typing import Any
 
 from chunkwire._blocks import FREE_BYTES, MOST_RATIO, CompressedDamage
 
-__all__ = ["Feed", "Source", "check_bound"]
+__all__ = ["Feed", "Source"]
 
 
 class Feed:
@@ -53,7 +53,6 @@ class Source:
 
     def bounded(self, max_decompressed_bytes: int | None) -> Any:
         """The feed with what engines want to know of one that may be packed."""
-        check_bound(max_decompressed_bytes)
         name = self.name or self.label
         if isinstance(self.feed, Feed):
             self.feed.most = max_decompressed_bytes
@@ -62,14 +61,3 @@ class Source:
         if max_decompressed_bytes is None and not is_brotli:
             return self.feed
         return self.feed, max_decompressed_bytes, "brotli" if is_brotli else None
-
-
-def check_bound(max_decompressed_bytes: Any) -> None:
-    """TypeError or ValueError, unless it is a number of bytes or None."""
-    if max_decompressed_bytes is None:
-        return
-    if isinstance(max_decompressed_bytes, bool) or not isinstance(max_decompressed_bytes, int):
-        found = type(max_decompressed_bytes).__name__
-        raise TypeError(f"max_decompressed_bytes must be an integer or None, not {found}")
-    if not 0 < max_decompressed_bytes < 1 << 63:
-        raise ValueError(f"max_decompressed_bytes must be at least 1 and below 2**63, not {max_decompressed_bytes}")

@@ -11,16 +11,17 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES, WholeOnly
+from chunkwire._decode import WholeOnly
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._seams import Mark, Seam
-from chunkwire._sources import check_format
 from chunkwire._stats import Stats
+from chunkwire._table import check_keep
 from chunkwire._tail import Tail
 from chunkwire._usage_reader import UsageReader
 
 if TYPE_CHECKING:
-    from chunkwire._decode import Engine, Format, OnError
     from chunkwire._model import Chunk
+    from chunkwire._options import Engine, Format, OnError
     from chunkwire._table import UsageTable
 
 __all__ = ["Followed", "follow", "follow_usage"]
@@ -90,11 +91,11 @@ def follow(
         If it is of a format that cannot grow; from the iterator, too, if that is seen only later.
     """
     name = os.fsdecode(path)
-    log = _log(format, field, id_field, time_field)
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes)
+    _check_grows(options)
     module = _engine.load(engine)
-    limits = {"strict": strict, "max_event_bytes": max_event_bytes}
-    decoder = module.Decoder(on_error=on_error, source=name, **limits, **log)
-    growing = _Growing(name, start, idle, stop, log, module)
+    decoder = module.Decoder(options, name)
+    growing = _Growing(name, start, idle, stop, options, module)
     decoder.look(growing.seen)
     return Followed(growing, decoder)
 
@@ -135,20 +136,20 @@ def follow_usage(
     if not every >= 0:
         raise ValueError(f"every must be a number of seconds from 0, not {every!r}")
     name = os.fsdecode(path)
-    log = _log(format, field, id_field, time_field)
-    options: dict[str, Any] = {"strict": strict, "max_event_bytes": max_event_bytes, "keep": keep, **log}
-    reader = UsageReader(engine=engine, source=name, **options)
-    growing = _Growing(name, start, idle, stop, log, _engine.load(engine))  # which says at once what is wrong
+    kept = check_keep(keep, format)
+    paths = tuple(kept.values())
+    options = Options("skip", strict, format, field, id_field, time_field, max_event_bytes, keep=paths)
+    _check_grows(options)
+    reader = UsageReader._of(options, kept, engine, name)
+    growing = _Growing(name, start, idle, stop, options, _engine.load(engine))  # which says at once what is wrong
     reader._look(growing.seen)
     return _tables(growing, reader, every)
 
 
-def _log(format: str, field: str | None, id_field: str | None, time_field: str | None) -> dict[str, str]:
-    """The format of a log that grows, checked, as the engines take it."""
-    log = check_format(format, field, id_field, time_field)
-    if format in _NAMES:
+def _check_grows(options: Options) -> None:
+    """ValueError for the format of a log that cannot grow."""
+    if (format := options.format) in _NAMES:
         raise ValueError(f"format {format!r} cannot be followed: {_INSTEAD.format(_NAMES[format])}")
-    return {"format": format} | log
 
 
 def _tables(growing: _Growing, reader: UsageReader, every: float) -> Iterator[UsageTable]:
@@ -201,7 +202,7 @@ class Followed:
     @property
     def format(self) -> str | None:
         """How the log is read, by the names of `decode`; None while that is not certain."""
-        return "sse" if self._growing.log["format"] == "sse" else self._told(0)
+        return "sse" if self._growing.options.format == "sse" else self._told(0)
 
     @property
     def why(self) -> str | None:
@@ -297,7 +298,7 @@ class _Growing:
         start: str,
         idle: float | None,
         stop: Callable[[], object] | None,
-        log: dict[str, str],
+        options: Options,
         module: Any,
     ) -> None:
         if start not in ("begin", "end"):
@@ -312,7 +313,7 @@ class _Growing:
         self._last = time.monotonic()
         self._ready: deque[bytes | Mark] = deque()
         self._path = path
-        self.log, self.module = log, module
+        self.options, self.module = options, module
         self._array = _FirstLine()
         try:
             head = self._tail.head(_HEAD_BYTES)
@@ -321,7 +322,7 @@ class _Growing:
             self.close()
             raise
         before = self._tail.before
-        self._seam = Seam(before, head, log["format"])
+        self._seam = Seam(before, head, options.format)
         #: What the log begins with, where it is not read from there; of lines whole ones.
         self.seen = b""
         if before:
@@ -331,15 +332,15 @@ class _Growing:
 
     def _check(self, head: bytes) -> None:
         """ValueError if what begins like this cannot grow."""
-        if self.log["format"] not in ("sse", "exchanges", "reads"):
-            format, *_ = self.module.recognise(head, **self.log)
+        if self.options.format not in ("sse", "exchanges", "reads"):
+            format, *_ = self.module.recognise(head, self.options)
             if format in _NAMES:
                 raise self.refusal(_NAMES[format])
             self._look(head)
             self._array = _FirstLine()
 
     def _look(self, data: bytes) -> None:
-        if self.log["format"] not in ("sse", "exchanges", "reads") and self._array.is_of_more(data):
+        if self.options.format not in ("sse", "exchanges", "reads") and self._array.is_of_more(data):
             raise self.refusal("one array over many lines")
 
     def refusal(self, what: str) -> ValueError:

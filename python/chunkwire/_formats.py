@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chunkwire._archives import is_archive
 from chunkwire._feeds import Source
+from chunkwire._options import Options
 from chunkwire._packing import packing_of
 
 if TYPE_CHECKING:
@@ -27,25 +29,25 @@ _CONVERTED = ("har", "vcr")
 _BEGINS = (b"{", b"interactions:", b"http_interactions:", b"-", b"#", b"%")
 
 
-def prepared(source: Source, log: dict[str, str], max_decompressed_bytes: int | None) -> tuple[Any, dict[str, str]]:
-    """What an engine reads of a source, and how it is told of its format."""
-    feed = source.bounded(max_decompressed_bytes)
-    format = log.get("format", "auto")
-    if format == "auto" and len(log) == 0 and isinstance(source.feed, (str, bytes)):
+def prepared(source: Source, options: Options) -> tuple[Any, Options]:
+    """What an engine reads of a source, and with which options."""
+    feed = source.bounded(options.max_decompressed_bytes)
+    format: str = options.format
+    if not options.is_told and isinstance(source.feed, (str, bytes)):
         from chunkwire._logs._recognise import recognise
 
-        head = head_of(source, max_decompressed_bytes)
+        head = head_of(source, options.max_decompressed_bytes)
         if _may_be(head):
             format = recognise(head).format
     if format in _CONVERTED:
-        return convert(feed, format, source.name)
-    return feed, log
+        return convert(feed, options, format, source.name)
+    return feed, options
 
 
 def convert(
-    feed: Any, format: str, name: str | None, notes: list[Note] | None = None
-) -> tuple[Iterator[bytes], dict[str, str]]:
-    """The lines of a file that has to be converted, and how an engine is told of them."""
+    feed: Any, options: Options, format: str, name: str | None, notes: list[Note] | None = None
+) -> tuple[Iterator[bytes], Options]:
+    """The lines of a file that has to be converted from this format, and the options with which they are read."""
     from chunkwire._blocks import blocks_of
     from chunkwire._logs._convert import FIELD, converted
 
@@ -53,7 +55,7 @@ def convert(
     if isinstance(path, str):
         open(path, "rb").close()  # so that a path that cannot be read is an error of the call
     lines = converted(lambda: blocks_of(feed), format, name, notes)
-    return lines, {"format": "exchanges", "field": FIELD}
+    return lines, replace(options, format="exchanges", field=FIELD, id_field=None, time_field=None)
 
 
 def head_of(source: Source, max_decompressed_bytes: int | None = None) -> bytes:

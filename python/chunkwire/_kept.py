@@ -29,7 +29,7 @@ _EXACT = 2**53
 def paths_of(keep: Sequence[str] | str, taken: Sequence[str]) -> dict[str, str]:
     """The columns that are to be kept: their labels, and for each its path. A name that means something else in tables
     gets ``kept.`` before it. ValueError or TypeError for what is no path."""
-    from chunkwire._sources import check_path
+    from chunkwire._options import check_path
 
     paths = (keep,) if isinstance(keep, str) else tuple(keep)
     for path in paths:

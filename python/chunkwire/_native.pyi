@@ -4,11 +4,12 @@ Users meet these classes as those of `chunkwire` (see `chunkwire._model`, where 
 """
 
 import builtins
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
+from chunkwire._options import Options
 from chunkwire._stats import Stats
 
 __all__ = [
@@ -55,7 +56,6 @@ __all__ = [
     "usage_many",
 ]
 
-_OnError = Literal["raise", "skip"]
 _Codes = tuple[bytes, list[str]]
 
 # PyCapsules of the Arrow C data interface, and columns as `chunkwire._arrow` says them.
@@ -68,18 +68,7 @@ _Source: TypeAlias = _Feed | tuple[_Feed, int | None, str | None]
 
 @final
 class Decoder:
-    def __new__(
-        cls,
-        *,
-        on_error: _OnError = "raise",
-        strict: bool = False,
-        max_event_bytes: int = 67108864,
-        source: str | None = None,
-        format: str = "sse",
-        field: str | None = None,
-        id_field: str | None = None,
-        time_field: str | None = None,
-    ) -> Decoder: ...
+    def __new__(cls, options: Options, name: str | None = None) -> Decoder: ...
     def feed(self, data: Buffer) -> Drain: ...
     def finish(self) -> Drain: ...
     def turn(self) -> Drain: ...
@@ -154,18 +143,7 @@ class Session(Iterator[Any]):
 
 @final
 class UsageReader:
-    def __new__(
-        cls,
-        *,
-        strict: bool = False,
-        max_event_bytes: int = 67108864,
-        name: str | None = None,
-        format: str = "auto",
-        field: str | None = None,
-        id_field: str | None = None,
-        time_field: str | None = None,
-        keep: list[str] = ...,
-    ) -> UsageReader: ...
+    def __new__(cls, options: Options, name: str | None = None) -> UsageReader: ...
     def feed(self, data: Buffer) -> None: ...
     def look(self, head: bytes) -> None: ...
     def end(self, *, goes_on: bool = False) -> None: ...
@@ -456,98 +434,23 @@ class CompletionTokensDetails:
     def __deepcopy__(self, _memo: dict[int, Any]) -> CompletionTokensDetails: ...
 
 def blocks(source: _Source) -> Blocks: ...
-def chunks(
-    source: _Source,
-    *,
-    on_error: _OnError = "raise",
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Chunks: ...
-def contents(
-    source: _Source,
-    *,
-    on_error: _OnError = "raise",
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Contents: ...
-def completions(
-    source: _Source,
-    *,
-    on_error: _OnError = "skip",
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Completions: ...
-def batches(
-    source: _Source,
-    *,
-    size: int,
-    on_error: _OnError = "raise",
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Batches: ...
-def events(
-    source: _Source,
-    *,
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-) -> Events: ...
+def chunks(source: _Source, options: Options, name: str | None = None) -> Chunks: ...
+def contents(source: _Source, options: Options, name: str | None = None) -> Contents: ...
+def completions(source: _Source, options: Options, name: str | None = None) -> Completions: ...
+def batches(source: _Source, options: Options, name: str | None = None, *, size: int) -> Batches: ...
+def events(source: _Source, options: Options, name: str | None = None) -> Events: ...
 def usage(
-    source: _Source,
-    *,
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
-    name: str | None = None,
-    threads: int = 1,
-    measure: bool = False,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-    keep: Sequence[str] = ...,
+    source: _Source, options: Options, name: str | None = None, *, threads: int = 1, measure: bool = False
 ) -> tuple[dict[str, bytes | _Codes], Stats]: ...
 def usage_many(
     paths: list[str],
+    options: Options,
     *,
-    strict: bool = False,
-    max_event_bytes: int = 67108864,
     threads: int = 1,
     measure: bool = False,
-    max_decompressed_bytes: int | None = None,
     progress: Callable[[int], object] | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-    keep: Sequence[str] = ...,
 ) -> list[tuple[Any, ...]]: ...
-def recognise(
-    head: bytes,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> tuple[str, str | None, str | None, str | None, str]: ...
+def recognise(head: bytes, options: Options | None = None) -> tuple[str, str | None, str | None, str | None, str]: ...
 def export_schema(columns: _Columns) -> _Capsule: ...
 def export_array(columns: _Columns, rows: int, requested: _Capsule | None) -> tuple[_Capsule, _Capsule]: ...
 def export_stream(columns: _Columns, rows: int, requested: _Capsule | None) -> _Capsule: ...

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from chunkwire._model import ARRAYS, ARRAYS_OF, MODEL, OPTIONAL
+from chunkwire._options import Options
 from chunkwire._stats import Damage, Stats
 
 __all__ = ["Finder"]
 
-_MAX_EVENT_BYTES = 64 << 20
 #: So many fields are told apart.
 _MOST_FIELDS = 2000
 #: How deep fields are told.
@@ -99,7 +99,7 @@ class Finder:
 
     def reader(self, found: Any, name: str) -> Any:
         """A reader of a log of this format, which finds for this sink."""
-        from chunkwire._logs._auto import reader_of
+        from chunkwire._logs._auto import Sinks, reader_of
         from chunkwire._logs._exchanges import ExchangesReader
 
         if found.format in ("exchanges", "reads"):
@@ -112,20 +112,10 @@ class Finder:
                     finder.line(text, offset, self._names)
                     super()._line(text, offset, number, end)
 
-            return Reader(
-                self,
-                False,
-                _MAX_EVENT_BYTES,
-                name,
-                field=found.field,
-                reads=found.format == "reads",
-                id_field=found.id_field,
-                time_field=found.time_field,
-            )
-        log = {"format": found.format, "field": None, "id_field": None, "time_field": None}
-        if found.format == "sse" and not found.why.startswith(("it begins as no", "format='sse'")):
-            log["format"] = "auto"
-        return reader_of(lambda: self, lambda: self, (False, _MAX_EVENT_BYTES, name), **log)
+            return Reader(self, Options(), name, found)
+        is_sure = found.format != "sse" or found.why.startswith(("it begins as no", "format='sse'"))
+        options = Options(format=found.format if is_sure else "auto")
+        return reader_of(Sinks(lambda: self, lambda: self), options, name)
 
     def see(self, block: bytes) -> None:
         """Notes what can be seen of a block alone."""

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,15 @@ from chunkwire import _engine, _progress
 from chunkwire._archives import Members
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
 from chunkwire._formats import Replayed, convert, prepared
+from chunkwire._options import Options
 from chunkwire._rows import Part
-from chunkwire._sources import Found, Source, check_bound, counted, find, size_of
+from chunkwire._sources import Found, Source, counted, find, size_of
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats, StatsBySource
 
 if TYPE_CHECKING:
     from chunkwire._logs._convert import Note
 
-__all__ = ["Read", "check", "processors", "read_all"]
+__all__ = ["Read", "check_threads", "processors", "read_all"]
 
 #: Damage that is never raised: nothing was lost by it.
 _COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type", "no_body"})
@@ -35,7 +36,6 @@ _COUNTED_ONLY = frozenset({"invalid_utf8", "wrong_type", "no_body"})
 #: its format.)
 _UNREADABLE = (OSError, ImportError, DecodeError)
 _COUNTS = tuple(item.name for item in fields(Stats) if item.name != "damages")
-_USAGE_ONLY = ("threads", "measure", "keep")
 #: More threads than this would wait for each other, or be more than a system gives.
 _MOST_THREADS = 256
 #: How often the progress is told while threads work, in seconds.
@@ -61,18 +61,16 @@ class Read:
 
 def read_all(
     sources: Any,
+    options: Options,
     *,
-    options: dict[str, Any],
-    log: dict[str, str],
     engine: str,
     threads: int | None,
-    max_decompressed_bytes: int | None,
-    progress: Any,
-    on_error: str,
+    progress: Any = None,
+    measure: bool = False,
 ) -> Read:
-    """Finds the sources, if that is not done, and reads them all. ``log`` is what `check_format` gave."""
-    check(threads, on_error, max_decompressed_bytes)
-    raises = on_error == "raise"
+    """Finds the sources, if that is not done, and reads them all."""
+    check_threads(threads)
+    raises = options.on_error == "raise"
     module = _engine.load(engine)
     found = sources if isinstance(sources, Found) else find(sources)
     if found.failures and raises:
@@ -102,15 +100,14 @@ def read_all(
     def in_python(some: list[Source]) -> None:
         count = max(1, min(wanted, len(some)))
         # A source alone is split, if it is large.
-        reader = _Reader(module, {**options, "threads": wanted // count}, log, max_decompressed_bytes, raises, told)
+        reader = _Reader(module, options, {"threads": wanted // count, "measure": measure}, told)
         results = reader.one_by_one(some) if count < 2 else reader.together(some, count)
         for source, result in zip(some, results, strict=True):
             take(source, result)
 
     def in_pool(some: list[Source]) -> None:
-        more = {"threads": wanted, "max_decompressed_bytes": max_decompressed_bytes}
         handed_back: list[Source] = []
-        for first, result in _Pool(module, {**options, **log, **more}, told).read(some):
+        for first, result in _Pool(module, options, {"threads": wanted, "measure": measure}, told).read(some):
             if result is None:
                 handed_back.append(some[first])
                 continue
@@ -127,7 +124,7 @@ def read_all(
         if handed_back:
             in_python(handed_back)
 
-    is_for_pool = is_native and not raises and log.get("format") not in ("har", "vcr")
+    is_for_pool = is_native and not raises and options.format not in ("har", "vcr")
 
     def is_file(source: Source) -> bool:
         """Is it one that the pool may read?"""
@@ -150,11 +147,8 @@ def read_all(
     return read
 
 
-def check(threads: int | None, on_error: str, max_decompressed_bytes: int | None = None) -> None:
-    """ValueError or TypeError for an option that cannot be."""
-    check_bound(max_decompressed_bytes)
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
+def check_threads(threads: int | None) -> None:
+    """ValueError or TypeError for what is no number of threads."""
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads must be an integer or None, not {type(threads).__name__}")
     if threads is not None and threads < 1:
@@ -218,9 +212,10 @@ class _Told:
 class _Pool:
     """Reads files with the native engine, whose threads share them."""
 
-    def __init__(self, module: Any, options: dict[str, Any], told: _Told) -> None:
+    def __init__(self, module: Any, options: Options, more: dict[str, Any], told: _Told) -> None:
         self._module = module
         self._options = options
+        self._more = more  # what `usage` alone takes
         self._told = told
 
     def read(self, sources: list[Source]) -> Iterator[tuple[int, Any]]:
@@ -230,7 +225,7 @@ class _Pool:
         labels = [source.label for source in sources]
         report = (lambda done: told.set(before + done)) if told.wanted else None
         paths = [source.feed for source in sources]
-        tables = self._module.usage_many(paths, **self._options, progress=report)
+        tables = self._module.usage_many(paths, self._options, **self._more, progress=report)
         if told.wanted:
             left = sum(size_of(sources[first]) or 0 for first, *rest in tables if not rest)
             told.set(before + sum(map(_size, sources)) - left)
@@ -264,14 +259,12 @@ def _size(source: Source) -> int:
 class _Reader:
     """Reads sources with an engine."""
 
-    def __init__(
-        self, module: Any, options: dict[str, Any], log: dict[str, str], most: int | None, raises: bool, told: _Told
-    ) -> None:
+    def __init__(self, module: Any, options: Options, more: dict[str, Any], told: _Told) -> None:
         self._module = module
         self._options = options
-        self._log = log
-        self._most = most
-        self._raises = raises
+        self._more = more  # what `usage` alone takes
+        self._most = options.max_decompressed_bytes
+        self._raises = options.on_error == "raise"
         self._told = told
 
     def one_by_one(self, sources: list[Source]) -> Iterator[Any]:
@@ -370,21 +363,19 @@ class _Reader:
 
     def _usage(self, feed: Any, source: Source) -> tuple[dict[str, Any], Stats]:
         """What the engine says of a source, once what it cannot read by itself is converted."""
-        format = self._log.get("format", "auto")
+        options, format = self._options, str(self._options.format)
         if format == "auto":
             feed = Replayed.of(feed)
         if format not in ("har", "vcr"):
             try:
-                found: tuple[dict[str, Any], Stats] = self._module.usage(
-                    feed, **self._options, **self._log, name=source.label
-                )
+                found: tuple[dict[str, Any], Stats] = self._module.usage(feed, options, source.label, **self._more)
                 return found
             except self._module.NeedsConversion as needed:
                 format = needed.format
             feed = Replayed.again(feed)
         notes: list[Note] = []
-        lines, log = convert(feed, format, source.name, notes)
-        columns, stats = self._module.usage(lines, **self._options, **log, name=source.label)
+        lines, options = convert(feed, options, format, source.name, notes)
+        columns, stats = self._module.usage(lines, options, source.label, **self._more)
         stats.damaged += len(notes)
         room = KEPT_DAMAGES - len(stats.damages)
         stats.damages += [Damage("no_body", *note, event=0, source=source.label) for note in notes[:room]]
@@ -394,9 +385,8 @@ class _Reader:
         """Raises the first damage of a source, if it is of a kind that is raised."""
         if isinstance(source.feed, (str, bytes)):
             try:
-                options = {name: value for name, value in self._options.items() if name not in _USAGE_ONLY}
-                feed, log = prepared(source, self._log, self._most)
-                for _ in self._module.chunks(feed, on_error="raise", **options, **log, name=source.name):
+                feed, options = prepared(source, replace(self._options, keep=()))
+                for _ in self._module.chunks(feed, options, source.name):
                     pass
             except ChunkwireError as error:
                 raise error.with_traceback(None) from None  # which would keep the file open

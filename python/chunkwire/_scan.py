@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chunkwire import _arrow, _reading
 from chunkwire._archives import Members
-from chunkwire._decode import MAX_EVENT_BYTES
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._rows import COLUMNS, Parts
-from chunkwire._sources import Found, Source, check_format, find
+from chunkwire._sources import Found, Source, find
 from chunkwire._table import UsageTable
 
 if TYPE_CHECKING:
     import polars
     from typing_extensions import Buffer
 
-    from chunkwire._decode import Engine, Format, OnError
+    from chunkwire._options import Engine, Format, OnError
 
 __all__ = ["scan"]
 
@@ -64,18 +64,9 @@ def scan(
         Where polars is not installed: ``pip install 'chunkwire[polars]'``.
     """
     pl, register = _polars()
-    _reading.check(threads, on_error, max_decompressed_bytes)
-    log = check_format(format, field, id_field, time_field)
+    options = Options(on_error, strict, format, field, id_field, time_field, max_event_bytes, max_decompressed_bytes)
+    _reading.check_threads(threads)
     _check_again(sources)
-    options: dict[str, Any] = {
-        "options": {"strict": strict, "max_event_bytes": max_event_bytes},
-        "log": log,
-        "engine": engine,
-        "threads": threads,
-        "max_decompressed_bytes": max_decompressed_bytes,
-        "progress": None,
-        "on_error": on_error,
-    }
 
     def frames(
         columns: list[str] | None, predicate: Any, n_rows: int | None, _batch_size: int | None
@@ -90,7 +81,8 @@ def scan(
         # Side by side, but not where the first source may be enough.
         at_once = 1 if n_rows is not None else threads or _reading.processors()
         for start in range(0, len(found), at_once):
-            read = _reading.read_all(Found(found[start : start + at_once], many=False), **options)
+            some = Found(found[start : start + at_once], many=False)
+            read = _reading.read_all(some, options, engine=engine, threads=threads)
             frame: polars.DataFrame = pl.DataFrame(_Columns(UsageTable(Parts(read.parts), read), needed or COLUMNS))
             if n_rows is not None:  # so many of all rows, whatever the predicate says of them
                 frame = frame.head(n_rows)

@@ -17,17 +17,18 @@ from chunkwire._blocks import CompressedDamage, as_bytes, blocks_of
 from chunkwire._clients import ClientEvents
 from chunkwire._columns import Columns, Numbered
 from chunkwire._errors import ChunkwireError, DecodeError, StreamError
-from chunkwire._logs._auto import NeedsConversion, log_of, reader_of
+from chunkwire._logs._auto import Log, NeedsConversion, Sinks, reader_of
 from chunkwire._logs._recognise import Recognised, recognise
 from chunkwire._logs._rows import Rows
 from chunkwire._logs._sinks import ExchangeMessages, ExchangeNumbers, ExchangeRows
 from chunkwire._messages import Completions
+from chunkwire._options import Options
 from chunkwire._relay import AsyncLoop, AsyncRelay, Relay
 from chunkwire._session import Models, Session
 from chunkwire._sse import Frame
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
-from chunkwire._verdicts import CHUNK, DAMAGE, MAX_EVENT_BYTES, PIECE_BYTES, EventReader
+from chunkwire._verdicts import CHUNK, DAMAGE, PIECE_BYTES, EventReader
 from chunkwire._views import (
     Choice,
     Chunk,
@@ -81,10 +82,10 @@ _NOT_RAISED = frozenset({"invalid_utf8", "wrong_type"})
 class _Queue:
     """A sink that keeps what users iterate: chunks and events, and the errors to raise between them."""
 
-    def __init__(self, source: str | None, raises: bool) -> None:
+    def __init__(self, options: Options, name: str | None) -> None:
         self.items: deque[Any] = deque()
-        self._source = source
-        self._raises = raises
+        self._source = name
+        self._raises = options.on_error == "raise"
 
     def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
         self.items.append(Chunk(sent, offset, raw))
@@ -150,8 +151,8 @@ class _MessageReader:
 class _AnyEventReader(EventReader):
     """Gives every event as it is."""
 
-    def __init__(self, queue: _Queue, strict: bool, max_event_bytes: int, source: str | None) -> None:
-        super().__init__(queue, strict, max_event_bytes, source)
+    def __init__(self, queue: _Queue, options: Options, name: str | None) -> None:
+        super().__init__(queue, options, name)
         self._queue = queue
 
     def _event(self, frame: Frame, at_end: bool) -> int:
@@ -161,12 +162,6 @@ class _AnyEventReader(EventReader):
         _, offset, _, _, _, kind, last_id, retry, _ = frame
         self._queue.items.append(Event(kind, text, last_id, retry, offset))
         return CHUNK
-
-
-def _queue_for(on_error: str, source: str | None) -> _Queue:
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}')
-    return _Queue(source, raises=on_error == "raise")
 
 
 class _InUse:
@@ -247,21 +242,9 @@ class _Drain:
 class Decoder:
     """Decodes what its caller feeds."""
 
-    def __init__(
-        self,
-        *,
-        on_error: str = "raise",
-        strict: bool = False,
-        max_event_bytes: int = MAX_EVENT_BYTES,
-        source: str | None = None,
-        format: str = "sse",
-        field: str | None = None,
-        id_field: str | None = None,
-        time_field: str | None = None,
-    ) -> None:
-        self._queue = queue = _queue_for(on_error, source)
-        log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-        self._events = log_of(lambda: queue, lambda: queue, (strict, max_event_bytes, source), **log)
+    def __init__(self, options: Options, name: str | None = None) -> None:
+        self._queue = queue = _Queue(options, name)
+        self._events = Log(Sinks(lambda: queue, lambda: queue), options, name)
         self._finished = False
         self._lock = _InUse()
 
@@ -305,22 +288,10 @@ class Decoder:
         return stats
 
 
-def chunks(
-    source: Any,
-    *,
-    on_error: str = "raise",
-    strict: bool = False,
-    max_event_bytes: int = MAX_EVENT_BYTES,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> _Items:
+def chunks(source: Any, options: Options, name: str | None = None) -> _Items:
     """The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    queue = _queue_for(on_error, name)
-    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    reader = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), **log)
+    queue = _Queue(options, name)
+    reader = reader_of(Sinks(lambda: queue, lambda: queue), options, name)
     return _Items(blocks_of(source), reader, queue)
 
 
@@ -346,96 +317,39 @@ class _Texts:
         return self._chunks.stats
 
 
-def contents(
-    source: Any,
-    *,
-    on_error: str = "raise",
-    strict: bool = False,
-    max_event_bytes: int = MAX_EVENT_BYTES,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> _Texts:
-    """The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    queue = _queue_for(on_error, name)
-    reader = reader_of(lambda: queue, lambda: queue, (strict, max_event_bytes, name), **log)
-    return _Texts(_Items(blocks_of(source), reader, queue))
+def contents(source: Any, options: Options, name: str | None = None) -> _Texts:
+    """The texts of a source's chunks."""
+    return _Texts(chunks(source, options, name))
 
 
-def batches(
-    source: Any,
-    *,
-    size: int,
-    on_error: str = "raise",
-    strict: bool = False,
-    max_event_bytes: int = MAX_EVENT_BYTES,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Columns:
+def batches(source: Any, options: Options, name: str | None = None, *, size: int) -> Columns:
     """The chunks of a source as columns, `size` rows at a time."""
-    queue = _queue_for(on_error, name)
+    queue = _Queue(options, name)
     streams: deque[int] = deque()
-    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    sinks = (lambda: Numbered(queue, streams)), (lambda: ExchangeNumbers(queue, streams))
-    items = _Items(blocks_of(source), reader_of(*sinks, (strict, max_event_bytes, name), **log), queue)
-    return Columns(items, streams, size)
+    sinks = Sinks(lambda: Numbered(queue, streams), lambda: ExchangeNumbers(queue, streams))
+    return Columns(_Items(blocks_of(source), reader_of(sinks, options, name), queue), streams, size)
 
 
-def completions(
-    source: Any,
-    *,
-    on_error: str = "skip",
-    strict: bool = False,
-    max_event_bytes: int = MAX_EVENT_BYTES,
-    name: str | None = None,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> _Items:
+def completions(source: Any, options: Options, name: str | None = None) -> _Items:
     """The streams of a source, folded into whole messages: tuples, as the native engine gives them."""
-    queue = _queue_for(on_error, name)
-    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    sinks = (lambda: Completions(queue)), (lambda: ExchangeMessages(queue))
-    reader = _MessageReader(reader_of(*sinks, (strict, max_event_bytes, name), **log))
-    return _Items(blocks_of(source), reader, queue)
+    queue = _Queue(options, name)
+    sinks = Sinks(lambda: Completions(queue), lambda: ExchangeMessages(queue))
+    return _Items(blocks_of(source), _MessageReader(reader_of(sinks, options, name)), queue)
 
 
-def events(
-    source: Any, *, strict: bool = False, max_event_bytes: int = MAX_EVENT_BYTES, name: str | None = None
-) -> _Items:
-    """The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects."""
-    queue = _queue_for("raise", name)
-    return _Items(blocks_of(source), _AnyEventReader(queue, strict, max_event_bytes, name), queue)
+def events(source: Any, options: Options, name: str | None = None) -> _Items:
+    """The events of a source, whatever their data."""
+    queue = _Queue(options, name)
+    return _Items(blocks_of(source), _AnyEventReader(queue, options, name), queue)
 
 
 def usage(
-    source: Any,
-    *,
-    strict: bool = False,
-    max_event_bytes: int = MAX_EVENT_BYTES,
-    name: str | None = None,
-    threads: int = 1,
-    measure: bool = False,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-    keep: tuple[str, ...] = (),
+    source: Any, options: Options, name: str | None = None, *, threads: int = 1, measure: bool = False
 ) -> tuple[dict[str, Any], Stats]:
-    """The usage columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
-
-    If asked for, `measure` adds how much text each stream has.
-    """
-    log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-    sinks = (lambda: Tracker(measures=measure)), (lambda: ExchangeRows(measures=measure, keep=len(keep)))
-    reader = reader_of(*sinks, (strict, max_event_bytes, name), keep=tuple(keep), **log)
+    """The usage columns and counts of a source. If asked for, `measure` adds how much text each stream has."""
+    keep = len(options.keep)
+    sinks = Sinks(lambda: Tracker(measures=measure), lambda: ExchangeRows(measures=measure, keep=keep))
+    reader = reader_of(sinks, options, name)
     try:
         for block in blocks_of(source):
             reader.feed(block)
@@ -447,30 +361,17 @@ def usage(
         reader.count_damage("wrong_type", reason, *place)
     if keep and "kept" not in columns:
         rows = len(columns["reported"])
-        columns["kept"] = [(b"", bytes(8 * rows))] * len(keep)
+        columns["kept"] = [(b"", bytes(8 * rows))] * keep
     return columns, reader.stats()
 
 
 class UsageReader:
     """Reads usage of what its caller feeds: the columns of all streams so far, whenever asked for."""
 
-    def __init__(
-        self,
-        *,
-        strict: bool = False,
-        max_event_bytes: int = MAX_EVENT_BYTES,
-        name: str | None = None,
-        format: str = "auto",
-        field: str | None = None,
-        id_field: str | None = None,
-        time_field: str | None = None,
-        keep: tuple[str, ...] = (),
-    ) -> None:
-        self._rows = rows = Rows(len(keep))
+    def __init__(self, options: Options, name: str | None = None) -> None:
+        self._rows = Rows(len(options.keep))
         self._name = name
-        log: dict[str, Any] = {"format": format, "field": field, "id_field": id_field, "time_field": time_field}
-        sinks, arguments = (rows.plain, rows.of_exchanges), (strict, max_event_bytes, name)
-        self._log = log_of(*sinks, arguments, keep=tuple(keep), turned=rows.turned, **log)
+        self._log = Log(_sinks_of(self._rows), options, name)
         self._lock = _InUse()
 
     def feed(self, data: Any) -> None:
@@ -502,7 +403,7 @@ class UsageReader:
         """The columns and counts of what was read so far, as if it were all."""
         with self._lock:
             rows = self._rows.copy()
-            stats = self._log.peek(rows.plain, rows.of_exchanges, rows.turned) or self._log.stats()
+            stats = self._log.peek(_sinks_of(rows)) or self._log.stats()
         columns, wrong = rows.finish()
         stats.damaged += len(wrong)
         kept = wrong[: KEPT_DAMAGES - len(stats.damages)]
@@ -514,5 +415,9 @@ class UsageReader:
         rows = self._rows
         if self._log.is_waiting:
             rows = rows.copy()
-            self._log.peek(rows.plain, rows.of_exchanges, rows.turned)
+            self._log.peek(_sinks_of(rows))
         return rows.unfinished()
+
+
+def _sinks_of(rows: Rows) -> Sinks:
+    return Sinks(rows.plain, rows.of_exchanges, rows.turned)

@@ -18,17 +18,13 @@ from typing import Any
 
 from chunkwire import _responses
 from chunkwire._archives import SUFFIXES, Members, is_archive, is_log, members_of
-from chunkwire._feeds import Feed, Source, check_bound
-from chunkwire._logs._names import names_of
+from chunkwire._feeds import Feed, Source
 from chunkwire._packing import HEAD_BYTES, packing_of
 
 __all__ = [
     "SUFFIXES",
     "Found",
     "Source",
-    "check_bound",
-    "check_format",
-    "check_path",
     "counted",
     "expanded",
     "find",
@@ -36,47 +32,12 @@ __all__ = [
     "size_of",
 ]
 
-#: How logs hold streams; "jsonl" is whichever of exchanges, reads and chunks it is.
-FORMATS = ("auto", "sse", "jsonl", "exchanges", "reads", "chunks", "har", "vcr")
-_WITH_FIELD = ("auto", "jsonl", "exchanges", "reads")
-_WITH_ID = ("auto", "jsonl", "reads")
-
 _BLOCK_BYTES = 1 << 20
 #: What is asked of files that may wait until they have it all.
 _READ_BYTES = 1 << 16
 
 _A_SOURCE_IS = "a source is a path, bytes, a binary file object or an iterable of bytes"
 _HINT = "; use chunkwire.adecode()"
-
-
-def check_format(
-    format: str, field: str | None = None, id_field: str | None = None, time_field: str | None = None
-) -> dict[str, str]:
-    """ValueError or TypeError, unless the format is one that can be read, and has what else is named; gives what is not
-    the default, as the engines take it."""
-    if not isinstance(format, str) or format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, not {format!r}")
-    told = {} if format == "auto" else {"format": format}
-    fields = (("field", field, _WITH_FIELD), ("id_field", id_field, _WITH_ID), ("time_field", time_field, _WITH_ID))
-    for name, path, formats in fields:
-        if path is None:
-            continue
-        check_path(name, path)
-        if format not in formats:
-            those = " or ".join(map(repr, formats[2:]))
-            raise ValueError(f"{name} names a member of lines of format {those}, not of {format!r}")
-        told[name] = path
-    return told
-
-
-def check_path(name: str, path: object) -> None:
-    """ValueError or TypeError for what is no path to a member of JSON, such as response.body."""
-    if not isinstance(path, str):
-        raise TypeError(f"{name} must be a path such as 'response.body', not {type(path).__name__}")
-    try:
-        names_of(path)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def resolve(source: Any) -> Source:

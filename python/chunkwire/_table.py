@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, overload
 
 from chunkwire import _reading
 from chunkwire._arrays import Table
-from chunkwire._decode import MAX_EVENT_BYTES
 from chunkwire._kept import Kept, paths_of
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._rows import COLUMNS, COMPUTED, ESTIMATES, FLOATS, MEASURES, TOKENS, Parts, Picked, Rows
-from chunkwire._sources import check_format
 from chunkwire._stats import Stats, StatsBySource
 from chunkwire._summary import Summary, reported_note, summarize
 from chunkwire._times import Window
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Buffer
 
-    from chunkwire._decode import Engine, Format, OnError, OneSource
+    from chunkwire._decode import OneSource
+    from chunkwire._options import Engine, Format, OnError
     from chunkwire._prices import CostColumn, Costs, Prices
     from chunkwire._progress import Progress
     from chunkwire._times import When
@@ -93,22 +93,11 @@ def usage(
     UsageTable
         Its rows are in the order of the sources, and in each source in the order in which the streams begin.
     """
-    options: dict[str, Any] = {"strict": strict, "max_event_bytes": max_event_bytes}
     kept = check_keep(keep, format)
-    if estimate:
-        options["measure"] = True
-    if kept:
-        options["keep"] = list(kept.values())
-    found = _reading.read_all(
-        sources,
-        options=options,
-        log=check_format(format, field, id_field, time_field),
-        engine=engine,
-        threads=threads,
-        max_decompressed_bytes=max_decompressed_bytes,
-        progress=progress,
-        on_error=on_error,
-    )
+    limits = max_event_bytes, max_decompressed_bytes
+    options = Options(on_error, strict, format, field, id_field, time_field, *limits, tuple(kept.values()))
+    more: dict[str, Any] = {"engine": engine, "threads": threads, "progress": progress, "measure": bool(estimate)}
+    found = _reading.read_all(sources, options, **more)
     return UsageTable(Parts(found.parts, estimated=estimate, kept=kept), found)
 
 

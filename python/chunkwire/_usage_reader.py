@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chunkwire import _engine
-from chunkwire._decode import MAX_EVENT_BYTES, WholeOnly, format_to_feed
+from chunkwire._decode import WholeOnly, check_fed
+from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._reading import Read
 from chunkwire._rows import Parts
 from chunkwire._table import UsageTable, check_keep
@@ -14,7 +15,7 @@ from chunkwire._table import UsageTable, check_keep
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from chunkwire._decode import Engine, Format
+    from chunkwire._options import Engine, Format
 
 __all__ = ["UsageReader"]
 
@@ -53,12 +54,24 @@ class UsageReader:
         keep: str | Sequence[str] = (),
         source: str | None = None,
     ) -> None:
-        log = format_to_feed(format, field, id_field, time_field, instead="usage")
-        self._kept = check_keep(keep, format)
+        kept = check_keep(keep, format)
+        paths = tuple(kept.values())
+        options = Options("skip", strict, format, field, id_field, time_field, max_event_bytes, keep=paths)
+        check_fed(options, instead="usage")
+        self._begin(options, kept, engine, source)
+
+    @classmethod
+    def _of(cls, options: Options, kept: dict[str, str], engine: Engine, source: str) -> UsageReader:
+        """One with these options; ``kept`` is what `check_keep` gave."""
+        reader = cls.__new__(cls)
+        reader._begin(options, kept, engine, source)
+        return reader
+
+    def _begin(self, options: Options, kept: dict[str, str], engine: Engine, source: str | None) -> None:
+        self._kept = kept
         self._label = source or "<stream>"
         self._module = module = _engine.load(engine)
-        options = {"strict": strict, "max_event_bytes": max_event_bytes, "keep": list(self._kept.values())}
-        self._reader = module.UsageReader(**options, **log, name=source)
+        self._reader = module.UsageReader(options, source)
 
     def feed(self, data: Buffer) -> None:
         """Takes bytes. ValueError if they begin a HAR file or a cassette."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from chunkwire._blocks import CompressedDamage
 from chunkwire._errors import error_message
 from chunkwire._json import MAX_DEPTH, JsonError, kind_of, read, reader
+from chunkwire._options import Options
 from chunkwire._sse import TAR, ZIP, Frame, Framer, decode_utf8
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 
@@ -18,7 +19,6 @@ __all__ = [
     "CHUNK",
     "DAMAGE",
     "KEEPALIVE",
-    "MAX_EVENT_BYTES",
     "PIECE_BYTES",
     "ChunkReader",
     "EventReader",
@@ -26,10 +26,6 @@ __all__ = [
     "is_chunk",
     "printable",
 ]
-
-MAX_EVENT_BYTES = 64 << 20
-#: The native engine counts no further inside an event; so neither does this one.
-_MOST_EVENT_BYTES = (1 << 28) - 1
 
 #: How many characters of what a server said are kept as an error's reason.
 _MESSAGE_LENGTH = 200
@@ -55,14 +51,12 @@ class Sink(Protocol):
 class EventReader:
     """Finds the events of a source and counts its bytes; what an event is is said by who inherits from it."""
 
-    def __init__(self, sink: Sink, strict: bool, max_event_bytes: int, source: str | None) -> None:
-        if not 1 <= max_event_bytes <= _MOST_EVENT_BYTES:
-            raise ValueError(f"max_event_bytes must be between 1 and {_MOST_EVENT_BYTES}")
+    def __init__(self, sink: Sink, options: Options, name: str | None) -> None:
         self._sink = sink
-        self._strict = strict
-        self._max_event_bytes = max_event_bytes
-        self._source = source
-        self._framer = Framer(max_event_bytes)
+        self._strict = options.strict
+        self._max_event_bytes = options.max_event_bytes
+        self._source = name
+        self._framer = Framer(options.max_event_bytes)
         self._counts = Stats()  # what is not counted by the framer
         self._bytes = [0, 0, 0, 0, 0]
         self._last = KEEPALIVE  # what the last event was: late bytes of its block go there

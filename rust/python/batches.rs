@@ -8,8 +8,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::convert::{array, coded};
 use super::errors::borrow;
 use super::iterators::Reader;
-use super::logs::wanted;
-use super::pipeline::Settings;
+use super::options::Options;
 use crate::columns::{ChunkColumns, Texts};
 
 /// A batch of so many bytes of content is full, however few rows it has.
@@ -95,31 +94,11 @@ fn to_dict<'py>(py: Python<'py>, columns: &ChunkColumns) -> PyResult<Bound<'py, 
 
 /// The chunks of a source as columns, `size` rows at a time: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (
-    source, *, size, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
-))]
-#[expect(clippy::too_many_arguments)] // they are those of Python
-pub fn batches(
-    source: &Bound<'_, PyAny>,
-    size: usize,
-    on_error: &str,
-    strict: bool,
-    max_event_bytes: usize,
-    name: Option<Py<PyAny>>,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-) -> PyResult<Batches> {
+#[pyo3(signature = (source, options, name=None, *, size))]
+pub fn batches(source: &Bound<'_, PyAny>, options: Options, name: Option<Py<PyAny>>, size: usize) -> PyResult<Batches> {
     if size == 0 {
         return Err(PyValueError::new_err("size must be at least 1"));
     }
-    let wanted = wanted(format, field, id_field, time_field, &[])?;
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
-    Ok(Batches {
-        reader: Reader::new(source, settings)?.numbered(),
-        size,
-        columns: ChunkColumns::default(),
-        error: None,
-    })
+    let reader = Reader::new(source, options.named(name))?.numbered();
+    Ok(Batches { reader, size, columns: ChunkColumns::default(), error: None })
 }

@@ -9,7 +9,7 @@ use super::block::{Block, Feed, Next};
 use super::convert::{text, to_python};
 use super::errors::{self, borrow};
 use super::logs;
-use super::pipeline::Settings;
+use super::options::Options;
 use crate::chunk::{self, Doc};
 use crate::decoder::KEPT_DAMAGES;
 use crate::error::Damage;
@@ -27,7 +27,7 @@ const DETACH_BYTES: usize = 16 << 10;
 #[pyclass(module = "chunkwire._native")]
 pub struct Completions {
     feed: Option<Feed>,
-    settings: Settings,
+    options: Options,
     decoder: Log,
     sink: message::Completions,
     block: Option<Block>,
@@ -63,10 +63,10 @@ impl Completions {
                         ErrorBody::Json(raw) => raw_to_python(py, &raw)?,
                         ErrorBody::Text(body) => text(py, body.as_bytes())?.into_any(),
                     };
-                    return Err(errors::stream_error(py, place, &body, slf.settings.source.as_ref())?);
+                    return Err(errors::stream_error(py, place, &body, slf.options.name.as_ref())?);
                 }
                 Some(Ready::Damage(damage)) => {
-                    return Err(errors::decode_error(py, &damage, slf.settings.source.as_ref())?);
+                    return Err(errors::decode_error(py, &damage, slf.options.name.as_ref())?);
                 }
                 None => {}
             }
@@ -80,7 +80,7 @@ impl Completions {
     #[getter]
     fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = borrow(slf)?;
-        errors::stats(slf.py(), &this.decoder.stats(), this.settings.source.as_ref())
+        errors::stats(slf.py(), &this.decoder.stats(), this.options.name.as_ref())
     }
 }
 
@@ -118,9 +118,9 @@ impl Completions {
             Next::Damaged(broken) => {
                 let damage = Damage::of_compression(self.decoder.stats().bytes, &broken);
                 self.decoder.add_damage(&damage);
-                let error = errors::decode_error(py, &damage, self.settings.source.as_ref())?;
+                let error = errors::decode_error(py, &damage, self.options.name.as_ref())?;
                 self.finish(py)?;
-                if self.settings.raise {
+                if self.options.raise {
                     return Err(error);
                 }
             }
@@ -227,28 +227,14 @@ fn raw_to_python<'py>(py: Python<'py>, raw: &[u8]) -> PyResult<Bound<'py, PyAny>
 
 /// The streams of a source, folded into whole messages: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (
-    source, *, on_error="skip", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
-))]
-#[expect(clippy::too_many_arguments)] // they are those of Python
-pub fn completions(
-    source: &Bound<'_, PyAny>,
-    on_error: &str,
-    strict: bool,
-    max_event_bytes: usize,
-    name: Option<Py<PyAny>>,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-) -> PyResult<Completions> {
-    let wanted = logs::wanted(format, field, id_field, time_field, &[])?;
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
+#[pyo3(signature = (source, options, name=None))]
+pub fn completions(source: &Bound<'_, PyAny>, options: Options, name: Option<Py<PyAny>>) -> PyResult<Completions> {
+    let options = options.named(name);
     Ok(Completions {
         feed: Some(Feed::new(source)?),
-        decoder: Log::new(settings.options, settings.wanted.clone()),
-        sink: message::Completions::new(settings.raise),
-        settings,
+        decoder: Log::new(options.decoder, options.wanted.clone()),
+        sink: message::Completions::new(options.raise),
+        options,
         block: None,
         at: 0,
         wrong: Vec::new(),

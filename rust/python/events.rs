@@ -9,7 +9,7 @@ use pyo3::types::{PyString, PyTuple};
 
 use super::block::{Block, Feed, Next};
 use super::errors;
-use super::pipeline::Settings;
+use super::options::Options;
 use crate::decoder::Stats;
 use crate::error::{Damage, Kind, Place};
 use crate::event::{Data, Frame, FrameKind, Framer, decode_utf8};
@@ -73,7 +73,7 @@ pub fn too_large(max_event_bytes: usize, place: Place) -> Damage {
 pub struct Events {
     feed: Option<Feed>,
     framer: Framer,
-    settings: Settings,
+    options: Options,
     stats: Stats,
     block: Option<Arc<Block>>,
     at: usize,
@@ -85,12 +85,12 @@ pub struct Events {
 
 impl Events {
     /// At the start of a source.
-    pub fn new(feed: Feed, settings: Settings) -> Self {
-        let framer = Framer::new(settings.options.max_event_bytes);
+    pub fn new(feed: Feed, options: Options) -> Self {
+        let framer = Framer::new(options.decoder.max_event_bytes);
         Self {
             feed: Some(feed),
             framer,
-            settings,
+            options,
             stats: Stats::default(),
             block: None,
             at: 0,
@@ -101,9 +101,9 @@ impl Events {
 
     fn give(&mut self, py: Python<'_>, frame: &Frame, input: &[u8]) -> PyResult<Event> {
         if frame.kind == FrameKind::TooLarge {
-            let damage = too_large(self.settings.options.max_event_bytes, frame.place);
+            let damage = too_large(self.options.decoder.max_event_bytes, frame.place);
             self.stats.add(&damage);
-            return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
+            return Err(errors::decode_error(py, &damage, self.options.name.as_ref())?);
         }
         self.stats.chunk_bytes += frame.bytes;
         let data = match &frame.data {
@@ -142,7 +142,7 @@ impl Events {
             }
             let Some(feed) = &mut self.feed else {
                 if std::mem::take(&mut self.ending)
-                    && let Some(frame) = self.framer.finish(self.settings.options.strict)
+                    && let Some(frame) = self.framer.finish(self.options.decoder.strict)
                 {
                     return self.give(py, &frame, &[]).map(Some);
                 }
@@ -162,7 +162,7 @@ impl Events {
             if let Some(broken) = broken {
                 let damage = Damage::of_compression(self.framer.consumed(), &broken);
                 self.stats.add(&damage);
-                return Err(errors::decode_error(py, &damage, self.settings.source.as_ref())?);
+                return Err(errors::decode_error(py, &damage, self.options.name.as_ref())?);
             }
         }
     }
@@ -198,6 +198,6 @@ impl Events {
         stats.comment_bytes += counts.comment_bytes;
         stats.skipped_bytes += counts.skipped_bytes;
         stats.damaged_bytes += counts.dropped_bytes;
-        errors::stats(slf.py(), &stats, events.settings.source.as_ref())
+        errors::stats(slf.py(), &stats, events.options.name.as_ref())
     }
 }

@@ -8,8 +8,9 @@ use pyo3::types::{PyBytes, PyString};
 use super::block::{Block, Feed, Next};
 use super::errors::{borrow, compressed_damage};
 use super::events::Events;
-use super::logs::{Recognised, wanted};
-use super::pipeline::{Pipeline, Settings, SharedBatch};
+use super::logs::Recognised;
+use super::options::Options;
+use super::pipeline::{Pipeline, SharedBatch};
 use super::spares;
 use super::tokens::token;
 use super::views::Chunk;
@@ -24,8 +25,8 @@ pub struct Reader {
 
 impl Reader {
     /// At the start of a source.
-    pub fn new(source: &Bound<'_, PyAny>, settings: Settings) -> PyResult<Self> {
-        let (feed, mut pipeline) = (Feed::new(source)?, Pipeline::new(settings));
+    pub fn new(source: &Bound<'_, PyAny>, options: Options) -> PyResult<Self> {
+        let (feed, mut pipeline) = (Feed::new(source)?, Pipeline::new(options));
         if !matches!(feed, Feed::Iterator(_)) {
             pipeline.be_whole();
         }
@@ -169,59 +170,23 @@ fn content<'py>(
 
 /// The chunks of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
 #[pyfunction]
-#[pyo3(signature = (
-    source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
-))]
-#[expect(clippy::too_many_arguments)] // they are those of Python
-pub fn chunks(
-    source: &Bound<'_, PyAny>,
-    on_error: &str,
-    strict: bool,
-    max_event_bytes: usize,
-    name: Option<Py<PyAny>>,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-) -> PyResult<Chunks> {
-    let wanted = wanted(format, field, id_field, time_field, &[])?;
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
-    Ok(Chunks(Reader::new(source, settings)?.live()))
+#[pyo3(signature = (source, options, name=None))]
+pub fn chunks(source: &Bound<'_, PyAny>, options: Options, name: Option<Py<PyAny>>) -> PyResult<Chunks> {
+    Ok(Chunks(Reader::new(source, options.named(name))?.live()))
 }
 
-/// The texts of a source's chunks: a path (str), `bytes`, or an iterator of bytes-like objects.
+/// The texts of a source's chunks.
 #[pyfunction]
-#[pyo3(signature = (
-    source, *, on_error="raise", strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None, time_field=None,
-))]
-#[expect(clippy::too_many_arguments)] // they are those of Python
-pub fn contents(
-    source: &Bound<'_, PyAny>,
-    on_error: &str,
-    strict: bool,
-    max_event_bytes: usize,
-    name: Option<Py<PyAny>>,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-) -> PyResult<Contents> {
-    let wanted = wanted(format, field, id_field, time_field, &[])?;
-    let settings = Settings::new(source.py(), on_error, strict, max_event_bytes, name)?.of_log(wanted);
-    Ok(Contents(Reader::new(source, settings)?.live()))
+#[pyo3(signature = (source, options, name=None))]
+pub fn contents(source: &Bound<'_, PyAny>, options: Options, name: Option<Py<PyAny>>) -> PyResult<Contents> {
+    Ok(Contents(Reader::new(source, options.named(name))?.live()))
 }
 
-/// The events of a source: a path (str), `bytes`, or an iterator of bytes-like objects.
+/// The events of a source, whatever their data.
 #[pyfunction]
-#[pyo3(signature = (source, *, strict=false, max_event_bytes=67_108_864, name=None))]
-pub fn events(
-    source: &Bound<'_, PyAny>,
-    strict: bool,
-    max_event_bytes: usize,
-    name: Option<Py<PyAny>>,
-) -> PyResult<Events> {
-    let settings = Settings::new(source.py(), "raise", strict, max_event_bytes, name)?;
-    Ok(Events::new(Feed::new(source)?, settings))
+#[pyo3(signature = (source, options, name=None))]
+pub fn events(source: &Bound<'_, PyAny>, options: Options, name: Option<Py<PyAny>>) -> PyResult<Events> {
+    Ok(Events::new(Feed::new(source)?, options.named(name)))
 }
 
 /// The blocks of a source, unpacked if they were packed: see `chunks` for what a source is.
@@ -280,25 +245,9 @@ pub struct Decoder {
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (
-        *, on_error="raise", strict=false, max_event_bytes=67_108_864, source=None, format="sse", field=None,
-        id_field=None, time_field=None,
-    ))]
-    #[expect(clippy::too_many_arguments)] // they are those of Python
-    fn new(
-        py: Python<'_>,
-        on_error: &str,
-        strict: bool,
-        max_event_bytes: usize,
-        source: Option<Py<PyAny>>,
-        format: &str,
-        field: Option<&str>,
-        id_field: Option<&str>,
-        time_field: Option<&str>,
-    ) -> PyResult<Self> {
-        let wanted = wanted(format, field, id_field, time_field, &[])?;
-        let settings = Settings::new(py, on_error, strict, max_event_bytes, source)?.of_log(wanted);
-        let mut pipeline = Pipeline::new(settings);
+    #[pyo3(signature = (options, name=None))]
+    fn new(py: Python<'_>, options: Options, name: Option<Py<PyAny>>) -> PyResult<Self> {
+        let mut pipeline = Pipeline::new(options.named(name));
         pipeline.lend();
         Ok(Self { pipeline: Py::new(py, Drain { pipeline, ending: false, turning: false })? })
     }

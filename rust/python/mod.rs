@@ -2,8 +2,9 @@
 //!
 //! `block` and `pipeline` bring bytes from Python to the decoder and hold its batches; `views` are the lazy objects
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what
-//! live streams use in turn; `logs` says how a source holds streams; `iterators` are what users iterate, `batches`,
-//! `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions` gives whole messages;
+//! live streams use in turn; `options` says how to read, and `logs` how a source holds streams; `iterators` are what
+//! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions`
+//! gives whole messages;
 //! `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of their
 //! classes, each like the last one `kept`, and `clients` gives events as instances of `bare` classes; `relay` gives
 //! both to asynchronous loops (of which `loops` has one), by what `awaits` knows; `convert` and `errors` turn values
@@ -28,6 +29,7 @@ mod lock;
 mod logs;
 mod loops;
 mod models;
+mod options;
 mod pipeline;
 mod plan;
 mod reader;

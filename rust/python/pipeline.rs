@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::block::Block;
 use super::convert::{text, to_python};
@@ -15,10 +13,11 @@ use super::errors;
 use super::lent::{self, Filling, Sort};
 use super::lock::{AttachedLock, Taken};
 use super::logs;
+use super::options::Options;
 use super::spares::Spares;
-use crate::decoder::{self, MAX_EVENT_BYTES};
+use crate::decoder;
 use crate::error::{Broken, Damage};
-use crate::log::{Log, Wanted};
+use crate::log::Log;
 use crate::numbers::{Mark, Numbered, Numbers};
 use crate::record::{Batch, Builder, ErrorBody, Item, Record};
 use crate::source::Buffer;
@@ -87,68 +86,6 @@ pub const WORTH_SPARES: usize = 4;
 /// From this many bytes on decoding them is worth letting other threads run.
 const DETACH_BYTES: usize = 16 << 10;
 
-/// What a user can choose, checked.
-pub struct Settings {
-    /// Give out errors as exceptions, or only count them.
-    pub raise: bool,
-    /// The decoder's options.
-    pub options: decoder::Options,
-    /// What is known of the source's format.
-    pub wanted: Wanted,
-    /// What the source is called.
-    pub source: Option<Py<PyAny>>,
-}
-
-impl Settings {
-    /// Checks the options.
-    pub fn new(
-        py: Python<'_>,
-        on_error: &str,
-        strict: bool,
-        max_event_bytes: usize,
-        source: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let raise = match on_error {
-            "raise" => true,
-            "skip" => false,
-            other => {
-                let message = format!("on_error must be \"raise\" or \"skip\", not {other:?}");
-                return Err(PyValueError::new_err(message));
-            }
-        };
-        if max_event_bytes == 0 || max_event_bytes >= crate::chunk::MAX_NODES {
-            let most = crate::chunk::MAX_NODES - 1;
-            return Err(PyValueError::new_err(format!("max_event_bytes must be between 1 and {most}")));
-        }
-        let max_int_digits = max_int_digits(py)?;
-        Ok(Self {
-            raise,
-            options: decoder::Options { strict, max_event_bytes, max_int_digits, shapes: shapes_are_on() },
-            wanted: Wanted::sse(),
-            source,
-        })
-    }
-
-    /// The same for a source in this format: see `logs`.
-    pub fn of_log(self, wanted: Wanted) -> Self {
-        Self { wanted, ..self }
-    }
-}
-
-/// The most digits that an integer may have in this interpreter, 0 for no limit.
-pub fn max_int_digits(py: Python<'_>) -> PyResult<usize> {
-    static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    ASK.import(py, "sys", "get_int_max_str_digits")?.call0()?.extract()
-}
-
-/// `CHUNKWIRE_SHAPES=0` leaves every event to the careful parser: for tests, which compare the two ways.
-pub fn shapes_are_on() -> bool {
-    std::env::var_os("CHUNKWIRE_SHAPES").is_none_or(|value| value != "0")
-}
-
-// Signatures can show Python a default only where it is written out.
-const _: () = assert!(MAX_EVENT_BYTES == 67_108_864, "the signatures in `iterators` and `usage` say another default");
-
 /// The state of an iteration.
 pub struct Pipeline {
     decoder: Log,
@@ -174,11 +111,11 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// At the start of a source.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(options: Options) -> Self {
         Self {
-            decoder: Log::new(settings.options, settings.wanted),
-            raise: settings.raise,
-            source: settings.source,
+            decoder: Log::new(options.decoder, options.wanted),
+            raise: options.raise,
+            source: options.name,
             waiting: VecDeque::new(),
             at: 0,
             numbers: None,

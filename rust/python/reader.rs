@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use super::block::Block;
 use super::errors::borrow;
 use super::logs;
-use super::pipeline::Settings;
+use super::options::Options;
 use super::usage::{EVENTS_AT_ONCE, Table, result};
 use crate::log::Log;
 use crate::stream::Tracker;
@@ -13,7 +13,7 @@ use crate::stream::Tracker;
 /// Reads usage; see `chunkwire.UsageReader`, which makes tables of what it gives.
 #[pyclass(module = "chunkwire._native")]
 pub struct UsageReader {
-    settings: Settings,
+    options: Options,
     log: Log,
     tracker: Tracker,
 }
@@ -21,26 +21,11 @@ pub struct UsageReader {
 #[pymethods]
 impl UsageReader {
     #[new]
-    #[pyo3(signature = (
-        *, strict=false, max_event_bytes=67_108_864, name=None, format="auto", field=None, id_field=None,
-        time_field=None, keep=vec![],
-    ))]
-    #[expect(clippy::too_many_arguments)] // they are those of Python
-    fn new(
-        py: Python<'_>,
-        strict: bool,
-        max_event_bytes: usize,
-        name: Option<Py<PyAny>>,
-        format: &str,
-        field: Option<&str>,
-        id_field: Option<&str>,
-        time_field: Option<&str>,
-        keep: Vec<String>,
-    ) -> PyResult<Self> {
-        let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
-        let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?.of_log(wanted);
-        let log = Log::new(settings.options, settings.wanted.clone());
-        Ok(Self { settings, log, tracker: Tracker::default() })
+    #[pyo3(signature = (options, name=None))]
+    fn new(options: Options, name: Option<Py<PyAny>>) -> Self {
+        let options = options.named(name);
+        let log = Log::new(options.decoder, options.wanted.clone());
+        Self { options, log, tracker: Tracker::default() }
     }
 
     /// Takes bytes.
@@ -98,7 +83,7 @@ impl UsageReader {
             let stats = log.peek(&mut tracker).unwrap_or_else(|| log.stats());
             (tracker.finish(), stats)
         });
-        result(py, streams, stats, &reader.settings, false)
+        result(py, streams, stats, &reader.options, false)
     }
 
     /// How many streams have not ended yet.

@@ -10,7 +10,7 @@ use super::block::{Block, Feed, Next, os_error};
 use super::convert::{array, coded};
 use super::errors;
 use super::logs;
-use super::pipeline::Settings;
+use super::options::Options;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
 use crate::log::{self, Format, HEAD_BYTES, Layout, Log, Told};
@@ -28,27 +28,15 @@ const SMALL_FILE: u64 = 4 << 20;
 /// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects. A file is read by
 /// so many threads, if it is large. If asked for, `measure` adds how much text each stream has.
 #[pyfunction]
-#[pyo3(signature = (
-    source, *, strict=false, max_event_bytes=67_108_864, name=None, threads=1, measure=false, format="auto", field=None,
-    id_field=None, time_field=None, keep=vec![],
-))]
-#[expect(clippy::too_many_arguments)] // they are those of Python
+#[pyo3(signature = (source, options, name=None, *, threads=1, measure=false))]
 pub fn usage<'py>(
     source: &Bound<'py, PyAny>,
-    strict: bool,
-    max_event_bytes: usize,
+    options: Options,
     name: Option<Py<PyAny>>,
     threads: usize,
     measure: bool,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-    keep: Vec<String>,
 ) -> PyResult<Table<'py>> {
-    let py = source.py();
-    let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
-    let settings = Settings::new(py, "skip", strict, max_event_bytes, name)?.of_log(wanted);
+    let (py, options) = (source.py(), options.named(name));
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
     if let Feed::File(blocks) = feed {
@@ -56,14 +44,14 @@ pub fn usage<'py>(
         if threads < 2 || is_small {
             feed = Feed::File(blocks);
         } else if let Some(result) =
-            by_threads(py, blocks, source, &settings, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
+            by_threads(py, blocks, source, &options, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
         {
             return Ok(result);
         } else {
             feed = Feed::new(source)?;
         }
     }
-    let mut decoder = Log::new(settings.options, settings.wanted.clone());
+    let mut decoder = Log::new(options.decoder, options.wanted.clone());
     if !matches!(feed, Feed::Iterator(_)) {
         decoder.be_whole();
     }
@@ -77,7 +65,7 @@ pub fn usage<'py>(
         tracker
     };
     let streams = py.detach(|| tracker.finish());
-    result(py, streams, decoder.stats(), &settings, measure)
+    result(py, streams, decoder.stats(), &options, measure)
 }
 
 /// The columns and counts of files, in their order, by so many threads: a list of what was found. A tuple of an int (the
@@ -85,37 +73,24 @@ pub fn usage<'py>(
 /// columns, its counts one behind the other (u64), their sum as Stats, and a list of damages, each with its file's number;
 /// or of the number alone for a file that they cannot read, such as one that has to be converted first. `progress` is called now and then with the bytes read.
 #[pyfunction]
-#[pyo3(signature = (
-    paths, *, strict=false, max_event_bytes=67_108_864, threads=1, measure=false, max_decompressed_bytes=None,
-    progress=None, format="auto", field=None, id_field=None, time_field=None, keep=vec![],
-))]
-#[allow(clippy::too_many_arguments)]
+#[pyo3(signature = (paths, options, *, threads=1, measure=false, progress=None))]
 pub fn usage_many<'py>(
     paths: &Bound<'py, PyList>,
-    strict: bool,
-    max_event_bytes: usize,
+    options: Options,
     threads: usize,
     measure: bool,
-    max_decompressed_bytes: Option<u64>,
     progress: Option<Bound<'py, PyAny>>,
-    format: &str,
-    field: Option<&str>,
-    id_field: Option<&str>,
-    time_field: Option<&str>,
-    keep: Vec<String>,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = paths.py();
-    let wanted = logs::wanted(format, field, id_field, time_field, &keep)?;
-    let settings = Settings::new(py, "skip", strict, max_event_bytes, None)?;
     let part_bytes = part_bytes();
     let setup = Setup {
-        options: settings.options,
-        wanted,
+        options: options.decoder,
+        wanted: options.wanted,
         threads: threads.max(1),
         part_bytes: part_bytes.unwrap_or(PART_BYTES),
         large: part_bytes.map_or(SMALL_FILE, |bytes| bytes as u64),
         measures: measure,
-        most: max_decompressed_bytes,
+        most: options.max_decompressed_bytes,
     };
     let names = paths.extract::<Vec<PathBuf>>()?;
     let mut pool = py.detach(|| Pool::new(names, setup));
@@ -206,8 +181,8 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Log, sink: &mut (impl Sink
 }
 
 /// How a file is to be read, if several threads can do that.
-fn layout(py: Python<'_>, source: &Bound<'_, PyAny>, settings: &Settings) -> PyResult<Option<Layout>> {
-    let request = &settings.wanted.request;
+fn layout(py: Python<'_>, source: &Bound<'_, PyAny>, options: &Options) -> PyResult<Option<Layout>> {
+    let request = &options.wanted.request;
     if request.told == Told::Format(Format::Sse) {
         return Ok(Some(Layout::sse()));
     }
@@ -238,21 +213,21 @@ fn by_threads<'py>(
     py: Python<'py>,
     blocks: Box<Blocks>,
     source: &Bound<'_, PyAny>,
-    settings: &Settings,
+    options: &Options,
     threads: usize,
     part_bytes: usize,
     measure: bool,
 ) -> PyResult<Option<Table<'py>>> {
-    let (options, begin) = (settings.options, if measure { Scan::measuring } else { Scan::new });
-    let mut scan = match layout(py, source, settings)? {
+    let begin = if measure { Scan::measuring } else { Scan::new };
+    let mut scan = match layout(py, source, options)? {
         None => return Ok(None),
         // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
         Some(layout) if layout.format == Format::Sse && blocks.packed_bytes().is_some() && !measure && threads == 2 => {
             return Ok(None);
         }
-        Some(layout) if layout.format == Format::Sse => begin(blocks, options, threads, part_bytes),
+        Some(layout) if layout.format == Format::Sse => begin(blocks, options.decoder, threads, part_bytes),
         Some(layout) => {
-            Scan::of_lines(blocks, options, threads, part_bytes, measure, (settings.wanted.clone(), layout))
+            Scan::of_lines(blocks, options.decoder, threads, part_bytes, measure, (options.wanted.clone(), layout))
         }
     };
     while py.detach(|| scan.work()) {
@@ -260,7 +235,7 @@ fn by_threads<'py>(
     }
     match py.detach(|| scan.finish())? {
         Outcome::NoParts => Ok(None),
-        Outcome::Done(done) => result(py, done.0, done.1, settings, measure).map(Some),
+        Outcome::Done(done) => result(py, done.0, done.1, options, measure).map(Some),
     }
 }
 
@@ -269,10 +244,10 @@ pub(super) fn result<'py>(
     py: Python<'py>,
     streams: Streams,
     mut stats: Stats,
-    settings: &Settings,
+    options: &Options,
     measure: bool,
 ) -> PyResult<Table<'py>> {
-    let columns = py.detach(|| Columns::new(streams, settings.options.shapes, settings.wanted.keep.len()));
+    let columns = py.detach(|| Columns::new(streams, options.decoder.shapes, options.wanted.keep.len()));
     for damage in &columns.damages {
         stats.add(damage);
     }
@@ -280,7 +255,7 @@ pub(super) fn result<'py>(
     if measure {
         add_measures(py, &dict, &columns)?;
     }
-    Ok((dict, errors::stats(py, &stats, settings.source.as_ref())?))
+    Ok((dict, errors::stats(py, &stats, options.name.as_ref())?))
 }
 
 fn add_measures(py: Python<'_>, dict: &Bound<'_, PyDict>, columns: &Columns) -> PyResult<()> {

@@ -17,7 +17,7 @@ from chunkwire._cli import _check, _convert, _decode, _follow, _redact, _text, _
 from chunkwire._cli import _explain as _explaining
 from chunkwire._cli._output import OutputError, flush, note, tell_absent
 from chunkwire._cli._schema import keys_text
-from chunkwire._sources import FORMATS
+from chunkwire._options import FORMATS
 
 __all__ = ["main"]
 

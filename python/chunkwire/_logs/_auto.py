@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from chunkwire._blocks import CompressedDamage
 from chunkwire._logs._chunks import ChunksReader
-from chunkwire._logs._early import Told, begins_json, early, fits
+from chunkwire._logs._early import begins_json, early, fits
 from chunkwire._logs._exchanges import ExchangesReader
-from chunkwire._logs._recognise import FORMATS, HEAD_BYTES, Recognised, recognise
+from chunkwire._logs._recognise import HEAD_BYTES, Recognised, recognise
+from chunkwire._options import Options
 from chunkwire._stats import Damage, Stats
-from chunkwire._verdicts import ChunkReader
+from chunkwire._verdicts import ChunkReader, Sink
 
-__all__ = ["Log", "NeedsConversion", "log_of", "reader_of"]
+__all__ = ["Log", "NeedsConversion", "Sinks", "reader_of"]
 
 
 class NeedsConversion(ValueError):
@@ -28,89 +30,39 @@ class NeedsConversion(ValueError):
 class _ForeignReader(ChunkReader):
     """Reads what begins as JSON does, but holds no streams that were found."""
 
-    def __init__(self, *arguments: Any, why: str) -> None:
-        super().__init__(*arguments)
+    def __init__(self, sink: Sink, options: Options, name: str | None, why: str) -> None:
+        super().__init__(sink, options, name)
         self._more = f"; {why}"
         if why.startswith("no member"):
             self._more += "; field= (--field) names the one that does"
 
 
-class _Options:
-    """How to make a reader: the sinks, for a source and for exchanges, and what all readers want to know; and whom to
-    tell that another file begins."""
+@dataclass(slots=True)
+class Sinks:
+    """Who takes what readers find; both are asked for whenever one begins."""
 
-    def __init__(
-        self,
-        sink: Callable[[], Any],
-        exchanges: Callable[[], Any],
-        arguments: tuple[Any, ...],
-        keep: tuple[str, ...],
-        turned: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.sink = sink
-        self.exchanges = exchanges
-        self.arguments = arguments  # strict, max_event_bytes, source
-        self.keep = keep
-        self.turned = turned
-
-    def reader(self, found: Recognised) -> ChunkReader:
-        if found.format in ("har", "vcr"):
-            raise NeedsConversion(found.format)
-        if found.format == "chunks":
-            return ChunksReader(self.sink(), *self.arguments)
-        if found.format in ("exchanges", "reads"):
-            assert found.field is not None
-            return ExchangesReader(
-                self.exchanges(),
-                *self.arguments,
-                field=found.field,
-                reads=found.format == "reads",
-                id_field=found.id_field,
-                time_field=found.time_field,
-                keep=self.keep,
-            )
-        if found.why.startswith("no member") or " was wanted, but " in found.why:
-            return _ForeignReader(self.sink(), *self.arguments, why=found.why)
-        return ChunkReader(self.sink(), *self.arguments)
+    plain: Callable[[], Any]  #: makes who takes what is in one source
+    exchanges: Callable[[], Any]  #: makes who takes what is in many
+    turned: Callable[[], None] = lambda: None  #: is called between two files of one log
 
 
-def reader_of(sink: Callable[[], Any], exchanges: Callable[[], Any], arguments: tuple[Any, ...], **told: Any) -> Any:
-    """A reader for a source of this format. ``sink`` makes who takes what is in one source, ``exchanges`` who takes
-    what is in many; the reader's ``sink`` is what was made. ``told`` is that of `log_of`."""
-    log = log_of(sink, exchanges, arguments, **told)
+def reader_of(sinks: Sinks, options: Options, name: str | None) -> Any:
+    """A reader for a source of this name; its ``sink`` is what was made."""
+    log = Log(sinks, options, name)
     return log.reader or log
-
-
-def log_of(
-    sink: Callable[[], Any],
-    exchanges: Callable[[], Any],
-    arguments: tuple[Any, ...],
-    *,
-    format: str,
-    field: str | None,
-    id_field: str | None,
-    time_field: str | None,
-    keep: tuple[str, ...] = (),
-    turned: Callable[[], None] = lambda: None,
-) -> Log:
-    """A log of this format, or of one that is found out, which may go on in other files. The sinks are asked for
-    whenever one begins, ``turned`` is called between two."""
-    options = _Options(sink, exchanges, arguments, tuple(keep), turned)
-    return Log(options, Told(format, field, id_field, time_field))
 
 
 class Log:
     """A log that is read as its format wants, as soon as that is certain. It may go on in other files: then its
     beginning is that of all of it."""
 
-    def __init__(self, options: _Options, told: Told) -> None:
-        if told.format not in ("auto", "jsonl", *FORMATS):
-            raise ValueError(f"format: {told.format!r} is none")
+    def __init__(self, sinks: Sinks, options: Options, name: str | None) -> None:
+        self._sinks = sinks
         self._options = options
-        self._told = told
+        self._name = name
         self._before = Stats()  # what was counted in files that have ended
         # A decoder that is told of nothing yet says so as the plain one does.
-        self._nothing = ChunkReader(None, *options.arguments)  # type: ignore[arg-type]
+        self._nothing = ChunkReader(None, options, name)  # type: ignore[arg-type]
         self._start()
 
     def _start(self) -> None:
@@ -122,8 +74,8 @@ class Log:
         self._turns: list[int] = []  # where in the head other files begin
         self._asked = self._asked_fits = 0  # how much of it there was when it was last asked what it is
         self._is_json = False
-        if self._told.leaves_nothing:
-            self._begin(recognise(b"", *self._told))
+        if self._options.leaves_nothing:
+            self._begin(recognise(b"", self._options))
 
     @property
     def sink(self) -> Any:
@@ -162,7 +114,7 @@ class Log:
                 self._turns.append(len(self._head))
             return
         self._turn()
-        if self._told.format in ("auto", "jsonl"):
+        if self._options.format in ("auto", "jsonl"):
             assert self.found is not None
             self._last, self.reader = (self.found, self.reader), None
             self._asked = self._asked_fits = 0
@@ -172,7 +124,7 @@ class Log:
         """Behind the end, at the start of another log. The counts go on."""
         self._before = self.stats()
         self._start()
-        self._options.turned()
+        self._sinks.turned()
 
     def stats(self) -> Stats:
         """What was counted so far."""
@@ -184,13 +136,12 @@ class Log:
         found: Stats = self._before + stats
         return found
 
-    def peek(self, sink: Callable[[], Any], exchanges: Callable[[], Any], turned: Callable[[], None]) -> Stats | None:
+    def peek(self, sinks: Sinks) -> Stats | None:
         """What is not recognised yet goes to other sinks, as if nothing followed, as far as it is whole. Gives its
         counts, or None if there is nothing."""
         if self.reader is not None or self._last is not None or not self._head:
             return None
-        arguments = self._options.arguments
-        other = Log(_Options(sink, exchanges, arguments, self._options.keep, turned), self._told)
+        other = Log(sinks, self._options, self._name)
         other._before, other._seen, other._turns = self._before, self._seen, self._turns.copy()
         other._head += self._head
         try:
@@ -218,7 +169,7 @@ class Log:
             if fit:
                 self._go_on()
                 return
-        found, self._asked = early(head, self._told, self._asked)
+        found, self._asked = early(head, self._options, self._asked)
         if found is None:
             self._is_json = begins_json(head)
             return
@@ -230,7 +181,7 @@ class Log:
         if self.reader is None:
             head = self._text()
             fit = fits(head, self._last[0], 0, at_end=True)[0] if self._last is not None else None
-            self._read_as(recognise(head, *self._told), fit)
+            self._read_as(recognise(head, self._options), fit)
         return self.reader
 
     def _read_as(self, found: Recognised, fit: bool | None) -> None:
@@ -251,9 +202,21 @@ class Log:
         self._take_head()
 
     def _begin(self, found: Recognised) -> None:
-        self.reader = self._options.reader(found)
+        self.reader = self._reader(found)
         self.found = found
         self._take_head()
+
+    def _reader(self, found: Recognised) -> ChunkReader:
+        sinks, options, name = self._sinks, self._options, self._name
+        if found.format in ("har", "vcr"):
+            raise NeedsConversion(found.format)
+        if found.format == "chunks":
+            return ChunksReader(sinks.plain(), options, name)
+        if found.format in ("exchanges", "reads"):
+            return ExchangesReader(sinks.exchanges(), options, name, found)
+        if found.why.startswith("no member") or " was wanted, but " in found.why:
+            return _ForeignReader(sinks.plain(), options, name, found.why)
+        return ChunkReader(sinks.plain(), options, name)
 
     def _take_head(self) -> None:
         """Reads what was held."""
@@ -273,8 +236,8 @@ class Log:
             assert self.found is not None
             self.reader.finish()
             self._before += self.reader.stats()
-            self.reader = self._options.reader(self.found)
-        self._options.turned()
+            self.reader = self._reader(self.found)
+        self._sinks.turned()
 
     def _text(self) -> bytes:
         """The beginning of the log. (A line does not go on in another file: who feeds it has seen to that.)"""

@@ -3,7 +3,7 @@ file goes on with the format of the one before it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from chunkwire._logs._names import names_of
 from chunkwire._logs._partial import partial, partial_and_end
@@ -22,8 +22,9 @@ from chunkwire._logs._recognise import (
     recognise,
     value_at,
 )
+from chunkwire._options import Options
 
-__all__ = ["Told", "begins_json", "early", "fits"]
+__all__ = ["begins_json", "early", "fits"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
@@ -32,44 +33,21 @@ _CASSETTE = (b"interactions:", b"http_interactions:")
 _DOCUMENT = (b"-", b"#", b"%")
 
 
-class Told(NamedTuple):
-    """What somebody said of a log."""
-
-    format: str
-    field: str | None
-    id_field: str | None
-    time_field: str | None
-
-    @property
-    def is_told(self) -> bool:
-        """Was anything said?"""
-        return self != ("auto", None, None, None)
-
-    @property
-    def leaves_nothing(self) -> bool:
-        """Was all said that there is to say?"""
-        if self.format == "exchanges":
-            return self.field is not None
-        if self.format in ("reads", "auto"):
-            return None not in self[1:]
-        return self.format != "jsonl"
-
-
-def early(head: bytes, told: Told, asked: int) -> tuple[Recognised | None, int]:
+def early(head: bytes, options: Options, asked: int) -> tuple[Recognised | None, int]:
     """What `recognise` will say of a log that begins with these bytes, whatever follows; None if that is not certain.
     Of lines only whole ones count. ``asked`` is how much there was when it was asked last, so that it is not asked too
     often; the new one is given, too."""
-    if len(head) >= HEAD_BYTES or told.leaves_nothing:
-        return recognise(head, *told), asked
+    if len(head) >= HEAD_BYTES or options.leaves_nothing:
+        return recognise(head, options), asked
     begun = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
     if not begun.startswith((b"{", b"[")):
-        if told.is_told or _may_be_other(begun):
+        if options.is_told or _may_be_other(begun):
             return None, asked
         return recognise(head), asked
     whole = head[: head.rfind(b"\n") + 1]
     if len(whole) <= asked or len(whole) < asked + asked // 8:
         return None, asked
-    found = recognise(whole, *told) if _is_settled(whole, told) else None
+    found = recognise(whole, options) if _is_settled(whole, options) else None
     return found, len(whole)
 
 
@@ -85,19 +63,19 @@ def _may_be_other(begun: bytes) -> bool:
     return any(start.startswith(begun) for start in _CASSETTE)
 
 
-def _is_settled(whole: bytes, told: Told) -> bool:
+def _is_settled(whole: bytes, options: Options) -> bool:
     """Can no more lines change what is recognised by these?"""
     text = whole.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
     value, has_end = partial_and_end(text.decode("utf-8", "replace"))
     if isinstance(value, list):
-        return bool(value) and isinstance(value[0], dict) and told.field is None
+        return bool(value) and isinstance(value[0], dict) and options.field is None
     if not has_end:
         return False
-    if told.field is None and by_first_value(value) is not None:
+    if options.field is None and by_first_value(value) is not None:
         return True  # what is no log of lines is told by it
     lines = lines_of(text)
-    if told.field is not None:
-        path = names_of(told.field)
+    if options.field is not None:
+        path = names_of(options.field)
     else:
         best = next((best for line in lines if (best := best_text(line)) is not None), None)
         if best is None:
@@ -106,8 +84,8 @@ def _is_settled(whole: bytes, told: Told) -> bool:
     values = [(line, value) for line in lines if (value := value_at(line, path)) is not None]
     if not values:
         return False
-    is_beside = told.id_field is not None or told.time_field is not None
-    if told.format in ("exchanges", "reads") or (told.format == "auto" and is_beside):
+    is_beside = options.id_field is not None or options.time_field is not None
+    if options.format in ("exchanges", "reads") or (options.format == "auto" and is_beside):
         return True
     has_id, again = comes_again(lines, values[0][0], path)
     return again is not None if has_id else any(not is_cut(value) and not is_piece(value) for _, value in values)

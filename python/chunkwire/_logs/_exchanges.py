@@ -14,8 +14,10 @@ from chunkwire._json import JsonError, kind_of
 from chunkwire._logs._names import names_of
 from chunkwire._logs._paths import ABSENT, Span, locate, parsed, skip_space
 from chunkwire._logs._reader import SPACE, LogReader, is_whole
+from chunkwire._logs._recognise import Recognised
 from chunkwire._logs._strings import Places, unescaped
 from chunkwire._logs._times import seconds_of
+from chunkwire._options import Options
 from chunkwire._sse import Frame, Framer
 from chunkwire._stats import Stats
 from chunkwire._verdicts import DAMAGE, KEEPALIVE, Sink, is_chunk
@@ -86,27 +88,16 @@ class ExchangesSink(Sink, Protocol):
 class ExchangesReader(LogReader):
     """Reads a log of format exchanges or reads."""
 
-    def __init__(
-        self,
-        sink: ExchangesSink,
-        strict: bool,
-        max_event_bytes: int,
-        source: str | None,
-        *,
-        field: str,
-        reads: bool = False,
-        id_field: str | None = None,
-        time_field: str | None = None,
-        keep: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(sink, strict, max_event_bytes, source)
+    def __init__(self, sink: ExchangesSink, options: Options, name: str | None, found: Recognised) -> None:
+        super().__init__(sink, options, name)
+        assert found.field is not None
         self._exchanges_sink = sink
-        self._field = field
-        self._names = names_of(field)
-        self._reads = reads
-        self._id = names_of(id_field) if id_field and reads else None
-        self._time = names_of(time_field) if time_field and reads else None
-        self._keep = [names_of(path) for path in keep]
+        self._field = found.field
+        self._names = names_of(found.field)
+        self._reads = found.format == "reads"
+        self._id = names_of(found.id_field) if found.id_field and self._reads else None
+        self._time = names_of(found.time_field) if found.time_field and self._reads else None
+        self._keep = [names_of(path) for path in options.keep]
         self._open: dict[str, Exchange] = {}  # the one that was silent longest first
 
     def stats(self) -> Stats:

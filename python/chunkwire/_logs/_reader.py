@@ -14,6 +14,7 @@ from typing import Any
 from chunkwire._json import reader
 from chunkwire._logs._elements import Elements
 from chunkwire._logs._lines import MAX_LINE_BYTES, Line, Lines
+from chunkwire._options import Options
 from chunkwire._stats import Stats
 from chunkwire._verdicts import CHUNK, DAMAGE, ChunkReader, Sink
 
@@ -44,8 +45,8 @@ class LogReader(ChunkReader):
 
     _goes_on = False  # does something go on in the next line, even if that is blank?
 
-    def __init__(self, sink: Sink, strict: bool, max_event_bytes: int, source: str | None) -> None:
-        super().__init__(sink, strict, max_event_bytes, source)
+    def __init__(self, sink: Sink, options: Options, name: str | None) -> None:
+        super().__init__(sink, options, name)
         # The variable is for tests, whose lines are short.
         self._max_line_bytes = int(os.environ.get("CHUNKWIRE_TEST_LINE_BYTES") or MAX_LINE_BYTES)
         self._lines = Lines(self._max_line_bytes)

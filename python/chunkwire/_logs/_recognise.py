@@ -15,9 +15,9 @@ from chunkwire._logs._names import names_of, path_of
 from chunkwire._logs._partial import Cut, partial
 from chunkwire._logs._reader import is_whole
 from chunkwire._logs._times import seconds_of
+from chunkwire._options import Options
 
 __all__ = [
-    "FORMATS",
     "HEAD_BYTES",
     "Recognised",
     "best_text",
@@ -32,7 +32,6 @@ __all__ = [
     "value_at",
 ]
 
-FORMATS = ("sse", "exchanges", "reads", "chunks", "har", "vcr")
 HEAD_BYTES = 1 << 16
 
 #: Names of members that hold bodies, the likeliest first.
@@ -78,20 +77,14 @@ class _Candidate(NamedTuple):
     size: int
 
 
-def recognise(
-    head: bytes,
-    format: str = "auto",
-    field: str | None = None,
-    id_field: str | None = None,
-    time_field: str | None = None,
-) -> Recognised:
-    """The format of the log that begins with these bytes, of which the first `HEAD_BYTES` count; what is known of it
-    already is not looked for."""
+def recognise(head: bytes, options: Options | None = None) -> Recognised:
+    """The format of the log that begins with these bytes, of which the first `HEAD_BYTES` count; what the options tell
+    of it is not looked for."""
     head = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(_SPACE)
-    if format in ("sse", "chunks", "har", "vcr"):
-        return Recognised(format, None, None, None, f"format={format!r} says so")
-    if format != "auto" or field is not None or id_field is not None or time_field is not None:
-        return _as_told(head, format, field, id_field, time_field)
+    if options is not None and options.format in ("sse", "chunks", "har", "vcr"):
+        return Recognised(options.format, None, None, None, f"format={options.format!r} says so")
+    if options is not None and options.is_told:
+        return _as_told(head, options)
     if not head.startswith((b"{", b"[")):
         if _CASSETTE_AT_TOP.search(head) or (_DOCUMENT.search(head) and _CASSETTE.search(head)):
             return Recognised("vcr", None, None, None, "a line begins with interactions:, as in cassettes of vcr")
@@ -130,8 +123,10 @@ def is_chunk(value: dict[str, Any]) -> bool:
     return "choices" in value or named
 
 
-def _as_told(head: bytes, format: str, field: str | None, id_field: str | None, time_field: str | None) -> Recognised:
+def _as_told(head: bytes, options: Options) -> Recognised:
     """What is left to find where something is known."""
+    format: str = options.format
+    field, id_field, time_field = options.field, options.id_field, options.time_field
     if format == "auto" and (id_field is not None or time_field is not None):
         format = "reads"
     if field is not None:
