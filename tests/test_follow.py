@@ -6,6 +6,7 @@ The writer is a thread of its own, as it is in life; the truth is what it wrote.
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import random
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import chunkwire
+from chunkwire import _follow
 from chunkwire._tail import Tail
 
 #: Silence after which a test takes the writer to be done. (It tells when it is; this is for what it wrote last.)
@@ -211,6 +213,110 @@ def test_what_is_renamed_while_it_is_looked_for_is_not_missed(
     tail.close()
 
 
+def read(tail: Tail) -> bytes:
+    return b"".join(piece.data for piece in iter(tail.read, None))
+
+
+@pytest.mark.parametrize("is_older", [True, False])
+def test_a_copy_that_a_user_made_is_not_read(tmp_path: Path, is_older: bool) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0) + event(1))
+    tail = Tail(str(path))
+    given = read(tail)
+    shutil.copy(path, f"{path}.2026-11-27")
+    if is_older:
+        time.sleep(0.02)
+        append(path, event(2))()
+        given += read(tail)
+    path.rename(f"{path}.1")
+    path.write_bytes(event(3))
+    assert given + read(tail) == event(0) + event(1) + (event(2) if is_older else b"") + event(3)
+    tail.close()
+
+
+@pytest.mark.parametrize("log", [b"", event(0)])
+def test_an_old_file_that_is_unpacked_is_not_read(tmp_path: Path, log: bytes) -> None:
+    path, old = tmp_path / "log.sse", tmp_path / "log.sse.5"
+    path.write_bytes(log)
+    tail = Tail(str(path))
+    given = read(tail)
+    old.write_bytes(event(8) * 3)
+    os.utime(old, (1e9, 1e9))
+    given += read(tail)
+    append(path, event(1))()
+    given += read(tail)
+    path.rename(f"{path}.1")
+    path.write_bytes(event(2))
+    assert given + read(tail) == log + event(1) + event(2)
+    tail.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink") or os.name == "nt", reason="links need rights here")
+def test_a_link_to_a_file_that_is_rotated_where_it_is(tmp_path: Path) -> None:
+    for folder in "here", "there":
+        (tmp_path / folder).mkdir()
+    path, target = tmp_path / "here" / "log.sse", tmp_path / "there" / "log.sse"
+    target.write_bytes(event(0))
+    path.symlink_to(target)
+    tail = Tail(str(path))
+    given = read(tail)
+    append(target, event(1))()
+    shutil.copy(target, f"{target}.1")
+    target.write_bytes(event(2))
+    given += read(tail)
+    for number in 3, 4:
+        target.rename(f"{target}.{number}")
+        target.write_bytes(event(number))
+    given += read(tail)
+    # Another file behind the link.
+    other = tmp_path / "there" / "other"
+    other.write_bytes(event(5))
+    path.unlink()
+    path.symlink_to(other)
+    assert given + read(tail) == b"".join(map(event, range(6)))
+    tail.close()
+
+
+def test_a_file_that_was_cut_is_told_by_its_beginning_too(tmp_path: Path) -> None:
+    """What stands before the place may be the same: logs end their streams alike."""
+    path = tmp_path / "log.sse"
+    same = b": " + b"-" * 300 + b"\n\n"
+    path.write_bytes(event(0) + same)
+    tail = Tail(str(path))
+    given = read(tail)
+    append(path, event(1) + same)()
+    shutil.copy(path, f"{path}.1")
+    path.write_bytes(event(2) + same)
+    assert given + read(tail) == b"".join(event(number) + same for number in range(3))
+    path.write_bytes(event(3) + same)
+    assert read(tail) == event(3) + same
+    tail.close()
+
+
+def test_many_old_files_beside_it_are_not_all_opened(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "log.sse"
+    path.touch()
+    for number in range(200):
+        Path(f"{path}.{number + 10}").write_bytes(event(number))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 100, hard))
+    try:
+        tail = Tail(str(path))
+        given = read(tail)
+        for number in range(3):
+            append(path, event(number))()
+            path.rename(f"{path}.{3 - number}")
+            path.touch()
+        append(path, event(3))()
+        assert given + read(tail) == b"".join(map(event, range(4)))
+        tail.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_removed_file_comes_again(tmp_path: Path) -> None:
     def between(writer: Writer) -> None:
         if writer.random.random() < 0.1:
@@ -278,6 +384,7 @@ def test_the_last_event_is_waited_for(tmp_path: Path, engine: str) -> None:
     [
         pytest.param(event(0), event(1), [0, 1], [], id="whole events"),
         pytest.param(event(0), b"\xef\xbb\xbf" + event(1), [0, 1], [], id="BOM"),
+        pytest.param(b"\xef\xbb", b"\xbf" + event(1), [1], [], id="a BOM in both"),
         pytest.param(event(0) + event(1)[:30], event(1)[30:], [0, 1], [], id="an event in both"),
         pytest.param(event(0) + event(1)[:-2], event(1)[-2:], [0, 1], [], id="cut before the line end"),
         pytest.param(event(0) + event(1)[:-1], b"\n" + event(2), [0, 1, 2], [], id="cut before the blank line"),
@@ -362,6 +469,17 @@ def test_closing_ends_it(tmp_path: Path) -> None:
     assert list(chunks) == []
 
 
+def test_it_is_asked_whether_to_end_while_there_is_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(b"".join(map(event, range(20_000))))
+    monkeypatch.setattr(_follow, "_BUSY_WAIT", 0.0)
+    asked: list[int] = []
+    chunks = chunkwire.follow(path, stop=lambda: asked.append(0) or len(asked) == 3)
+    assert 0 < len(list(chunks)) < 15_000
+    *_, table = chunkwire.follow_usage(path, stop=lambda: asked.append(0) or len(asked) == 6)
+    assert 0 < sum(table.chunks) < 15_000
+
+
 def test_damage_can_be_raised_and_gone_on_behind(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "log.sse"
     path.write_bytes(event(0) + b"data: {oops\n\n" + event(1))
@@ -391,6 +509,28 @@ def test_async_for_lets_others_work(tmp_path: Path) -> None:
         return found
 
     assert asyncio.run(main()) == list(range(5))
+
+
+def test_async_for_lets_others_work_where_there_is_much_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(b"".join(map(event, range(20_000))))
+
+    async def main() -> int:
+        turns = 0
+
+        async def work() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        working = asyncio.ensure_future(work())
+        found = [chunk async for chunk in chunkwire.follow(path, idle=0)]
+        working.cancel()
+        assert len(found) == 20_000
+        return turns
+
+    assert asyncio.run(main()) >= os.path.getsize(path) >> 18
 
 
 @pytest.mark.parametrize(
@@ -424,11 +564,16 @@ def test_what_cannot_be_followed(tmp_path: Path) -> None:
         chunkwire.follow(tmp_path / "log.gz")
 
 
-def test_no_file_is_left_open(tmp_path: Path) -> None:
-    path = tmp_path / "log.sse"
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
-    if before is None:
+@pytest.fixture
+def count_open() -> Callable[[], int]:
+    if not os.path.isdir("/proc/self/fd"):
         pytest.skip("this system does not tell which files are open")
+    return lambda: len(os.listdir("/proc/self/fd"))
+
+
+def test_no_file_is_left_open(tmp_path: Path, count_open: Callable[[], int]) -> None:
+    path = tmp_path / "log.sse"
+    before = count_open()
     for number in range(20):
         path.write_bytes(event(0))
         tail = Tail(str(path))
@@ -439,7 +584,21 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
         while tail.read():
             pass
         tail.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert count_open() == before
+
+
+def test_who_breaks_off_leaves_no_file_open(tmp_path: Path, count_open: Callable[[], int]) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0))
+    before = count_open()
+    for _ in range(5):
+        for _ in chunkwire.follow(path):
+            break
+        for _ in chunkwire.follow_usage(path):
+            break
+        chunkwire.follow_usage(path)
+    gc.collect()
+    assert count_open() == before
 
 
 # --- usage ---------------------------------------------------------------------------------------------------------

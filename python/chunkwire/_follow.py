@@ -28,6 +28,8 @@ __all__ = ["Followed", "follow", "follow_usage"]
 
 #: How long to wait for more, in seconds: first, and at most; each wait is twice as long as the one before.
 _FIRST_WAIT, _LAST_WAIT = 0.005, 0.1
+#: Where there is always more to read, it is asked so often whether that is to end.
+_BUSY_WAIT = 1.0
 
 #: What a source may be that is whole only when its end is written, and how much of a head tells it.
 _NAMES = {"har": "a HAR file", "vcr": "a cassette"}
@@ -69,7 +71,8 @@ def follow(
         End when nothing was written for so many seconds. An event that no blank line ended, and a line that has no end,
         is then decoded if it is whole, and counted as ``truncated`` if not.
     stop : callable, optional
-        End as soon as this returns true (it is asked about ten times a second), e.g. ``threading.Event().is_set``.
+        End as soon as this returns true (it is asked about ten times a second, and once a second while there is more to
+        read), e.g. ``threading.Event().is_set``.
     format, field, id_field, time_field
         As for `decode`. With "auto" the format is decided as soon as no more lines can change what `decode` would say
         of them, after the first 64 KiB at the latest; until then nothing is given. Who names it waits for nothing.
@@ -236,8 +239,7 @@ class Followed:
                 raise StopAsyncIteration
             if not isinstance(found, float):
                 return found
-            if found:
-                await asyncio.sleep(found)
+            await asyncio.sleep(found)  # also where there is more at once
 
     def _next(self) -> Chunk | float | None:
         """A chunk; how long to wait if there is none; None at the end."""
@@ -310,7 +312,7 @@ class _Growing:
         self._tail = Tail(path, at_end=start == "end")
         self._idle, self._stop = idle, stop
         self._wait = _FIRST_WAIT
-        self._last = time.monotonic()
+        self._last = self._asked = time.monotonic()
         self._ready: deque[bytes | Mark] = deque()
         self._path = path
         self.options, self.module = options, module
@@ -351,17 +353,26 @@ class _Growing:
         """Bytes; how long to wait; or a mark."""
         if self._ready:
             return self._checked(self._ready.popleft())
+        now = time.monotonic()
+        if now - self._asked >= _BUSY_WAIT and self._is_to_stop():
+            return self._end()
         piece = self._tail.read()
         if piece is not None:
             self._wait, self._last = _FIRST_WAIT, time.monotonic()
             self._ready.extend(self._seam.take(piece))
             return self.next() if self._ready else 0.0
-        now = time.monotonic()
-        if (self._stop is not None and self._stop()) or (self._idle is not None and now - self._last >= self._idle):
-            self._ready.extend([*self._seam.flush(), Mark.END])
-            return self.next()
+        if self._is_to_stop() or (self._idle is not None and now - self._last >= self._idle):
+            return self._end()
         wait, self._wait = self._wait, min(2 * self._wait, _LAST_WAIT)
         return wait
+
+    def _is_to_stop(self) -> bool:
+        self._asked = time.monotonic()
+        return self._stop is not None and bool(self._stop())
+
+    def _end(self) -> bytes | float | Mark:
+        self._ready.extend([*self._seam.flush(), Mark.END])
+        return self.next()
 
     def _checked(self, more: bytes | Mark) -> bytes | Mark:
         if more is Mark.NEW:

@@ -65,7 +65,7 @@ class Seam:
         if not self._is_new:
             yield from self._pass(piece.data)
         elif self._open is None:
-            yield from self._enter(piece.data, True)
+            yield from self._enter(piece.data, not _is_cut_mark(self._first, piece.data))
         else:
             self._held.append(piece.data)
             self._held_bytes += len(piece.data)
@@ -221,6 +221,12 @@ class _OpenLine:
             return None
         # What ends an object is none by itself, so not both can be.
         return _is_whole(line) or _is_whole(b"".join(self._parts))
+
+
+def _is_cut_mark(old: bytes, new: bytes) -> bool:
+    """Do a file and the next one hold a byte order mark between them?"""
+    whole = (old + new)[: len(_BOM)]
+    return 0 < len(old) < len(_BOM) and _BOM.startswith(whole)
 
 
 def _is_whole(line: bytes) -> bool:

@@ -4,8 +4,9 @@ twice.
 Rotation (the file is renamed or removed, and another comes under its name): the old one is read to its end, then files
 that came and went meanwhile, then the new one. Truncation (the file is copied, cut to nothing and written anew, as
 logrotate's `copytruncate` does): what had not been read of it is read from the copy, then copies that came meanwhile,
-then the file from its start. That a file is no longer the same is seen by its inode, and by the bytes before the place
-up to which it is read.
+then the file from its start. That a file is no longer the same is seen by its inode, by the bytes before the place up to
+which it is read, and by its first ones. What stands beside it otherwise, as copies that somebody made or unpacked, is
+left alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOE
 _MEMORY = 256
 #: So often it is looked what stands beside the file, while that changes.
 _LOOKS = 10
+#: So many of the files beside it are opened, those that were changed last: more do not come and go between two looks.
+_MOST_OPEN = 64
 #: What rotation puts behind a name: a number, a date, a time. (Not ".gz": what is packed is no longer written to.)
 _ROTATED = re.compile(r"[-_.]?\d[-_.:T\d]*")
 #: Where the head of a tar says that it is one.
@@ -53,7 +56,8 @@ class _File:
         self._handle = os.open(path, _FLAGS)
         self.at = 0
         self.is_first = True
-        self._memory = b""
+        self._memory = b""  # what stands before the place
+        self._start = b""  # what it begins with
         status = os.fstat(self._handle)
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -70,8 +74,16 @@ class _File:
             os.close(self._handle)
             self._handle = -1
 
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            self.close()
+
     def size(self) -> int:
         return os.fstat(self._handle).st_size
+
+    def changed(self) -> int:
+        """When it was last changed."""
+        return os.fstat(self._handle).st_mtime_ns
 
     def bytes_at(self, at: int, count: int) -> bytes:
         if hasattr(os, "pread"):
@@ -81,41 +93,61 @@ class _File:
 
     def read(self) -> bytes | None:
         """What stands behind the place, a block at most; None if the file is not what it was."""
+        if not self._begins_alike(self):
+            return None
         before = len(self._memory)
         # Both in one, so that nothing happens between.
         found = self.bytes_at(self.at - before, before + _BLOCK_BYTES)
         if found[:before] != self._memory:
             return None
+        data = found[before:]
         self._memory = found[-_MEMORY:]
-        self.at += len(found) - before
-        return found[before:]
+        self._start += data[: _MEMORY - len(self._start)]
+        self.at += len(data)
+        return data
+
+    def _begins_alike(self, other: _File) -> bool:
+        """Does this file begin with what was read at the beginning of the other?"""
+        return other.at <= _MEMORY or self.bytes_at(0, len(other._start)) == other._start
 
     def skip(self) -> bytes:
         """Goes on at the end; gives what stands before it."""
         self.at = self.size()
         self._memory = self.bytes_at(max(self.at - _MEMORY, 0), min(_MEMORY, self.at))
+        self._start = self.bytes_at(0, min(_MEMORY, self.at))
         self.is_first = False
         return self._memory
 
     def restart(self) -> None:
         """Goes on at the start."""
-        self.at, self._memory, self.is_first = 0, b"", True
+        self.at, self._memory, self._start, self.is_first = 0, b"", b"", True
 
     def goes_on(self, other: _File) -> bool:
         """Begins this file with what was read of the other? Then it is read from there on."""
         before = len(other._memory)
         if self.size() < other.at or self.bytes_at(other.at - before, before) != other._memory:
             return False
-        self.at, self._memory, self.is_first, self.is_copy = other.at, other._memory, other.is_first, True
+        if not self._begins_alike(other):
+            return False
+        self.at, self._memory, self._start = other.at, other._memory, other._start
+        self.is_first, self.is_copy = other.is_first, True
         return True
 
     def begins_with(self, copy: _File) -> bool:
         """Is all that stands in a copy still in this file?"""
+        return self._has(copy, _MEMORY)
+
+    def is_copied_in(self, other: _File) -> bool:
+        """Is that one a copy of this file? (Of a piece of a line nobody can tell: two may be all spaces.)"""
+        return self._has(other, _BLOCK_BYTES) and b"\n" in other.bytes_at(0, _BLOCK_BYTES)
+
+    def _has(self, copy: _File, most: int) -> bool:
+        """Is all that stands in a copy in this file, as far as its beginning and its end tell?"""
         end = copy.size()
         if not 0 < end <= self.size():
             return False
-        places = 0, max(end - _MEMORY, 0)
-        return all(self.bytes_at(at, min(_MEMORY, end)) == copy.bytes_at(at, _MEMORY) for at in places)
+        places = 0, max(end - most, 0)
+        return all(self.bytes_at(at, min(most, end)) == copy.bytes_at(at, most) for at in places)
 
 
 def _packed(path: str, head: bytes) -> str:
@@ -139,6 +171,14 @@ class _Sibling(NamedTuple):
     head: bytes
 
 
+class _Look(NamedTuple):
+    """What stands beside the file that is followed, in the order of the last change."""
+
+    siblings: list[_Sibling]
+    #: The inodes of others, which were changed before all these.
+    older: frozenset[int]
+
+
 class Tail:
     """What is written to a file.
 
@@ -147,7 +187,6 @@ class Tail:
 
     def __init__(self, path: str, *, at_end: bool = False) -> None:
         self.path = path
-        self._folder, self._name = os.path.split(path)
         self._waiting: deque[_File] = deque()  # what is to be read behind the file
         self._file = _File(path)
         try:
@@ -158,10 +197,13 @@ class Tail:
             #: That place.
             self.began = self._file.at
             self._known: dict[tuple[int, int], bytes] = {}
+            self._older: frozenset[int] = frozenset()
+            #: When the file had last been changed as it was last seen whole and in its place: no news is older.
+            self._changed = 0
             with suppress(_Changing):
-                looked = self._look()
-                self._set_known(looked)
-                for one in looked:
+                look = self._look()
+                self._set_known(look)
+                for one in look.siblings:
                     one.file.close()
         except BaseException:
             self.close()
@@ -187,6 +229,7 @@ class Tail:
     def _read(self) -> Piece | None:
         while True:
             file = self._file
+            changed = file.changed()  # before anything is looked at: what is copied from now on is no older
             # Where nothing was read yet, only the copies can tell that something was there.
             if file.at == 0 and not file.is_copy and self._turn_to_copies():
                 continue
@@ -198,10 +241,10 @@ class Tail:
             if data is None:
                 if not self._turn_to_copies():
                     file.restart()
-            elif not self._turn():
+            elif not self._turn(changed):
                 return None
 
-    def _turn(self) -> bool:
+    def _turn(self, changed: int) -> bool:
         """Goes on with the next file, if the one at hand has been read and is not written to any more."""
         file = self._file
         if self._waiting:
@@ -213,15 +256,21 @@ class Tail:
         except (OSError, ValueError):  # between two files, or not to be read now
             return False
         if new.key == file.key:
+            self._changed = changed
             new.close()
             return False
         try:
-            looked = self._look()
+            look = self._look()
         except _Changing:
             new.close()
             raise
-        before, after = self._news(looked, file)
-        between = [*before, *after]
+        before, after = self._news(look, file)
+        between = []
+        for other in (*before, *after):
+            if file.is_copied_in(other):
+                other.close()
+            else:
+                between.append(other)
         # Who writes may have the old file open still, until the new one has something.
         if not (new.size() or between):
             new.close()
@@ -231,7 +280,7 @@ class Tail:
             self._waiting.extend(between)
         else:
             self._waiting.extend([*between, new])
-        self._set_known(looked)
+        self._set_known(look)
         return True  # the old file may have got more until now
 
     def _turn_to_copies(self) -> bool:
@@ -241,8 +290,8 @@ class Tail:
         # Of a file that was moved away nothing was cut, and what came beside it is no copy.
         if file.at == 0 and not self._is_in_its_place():
             return False
-        looked = self._look()
-        copies, later = self._news(looked, file)
+        look = self._look()
+        copies, later = self._news(look, file)
         for other in later:
             other.close()
         if file.at == 0 and not self._is_in_its_place():  # which may have been just now
@@ -262,7 +311,7 @@ class Tail:
         file.restart()
         self._waiting.extendleft((file, *copies[:0:-1]))
         self._file = copies[0]
-        self._set_known(looked)
+        self._set_known(look)
         if early is not None:
             self._known.pop(early.key, None)
         return True
@@ -276,28 +325,30 @@ class Tail:
         return (status.st_dev, status.st_ino) == self._file.key
 
     def _siblings(self) -> list[tuple[str, int]]:
-        """The paths of files beside this one that bear its name and what rotation puts behind it, each with its inode,
-        in the order of their last change (which a system tells to a few milliseconds; of two numbers the larger is the
-        older)."""
-        found = []
-        try:
-            with os.scandir(self._folder or ".") as entries:
-                for entry in entries:
-                    behind = entry.name.removeprefix(self._name)
-                    if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind) and entry.is_file():
-                        number = behind[1:] if behind[1:].isdecimal() else "0"
-                        status = os.stat(entry.path)
-                        found.append((status.st_mtime_ns, -int(number), entry.path, status.st_ino))
-        except OSError:
-            return []
+        """The paths of files that bear the name of this one and what rotation puts behind it, where it is and where it
+        is linked to, each with its inode, in the order of their last change (which a system tells to a few
+        milliseconds; of two numbers the larger is the older)."""
+        found = set()
+        for path in {self.path, os.path.realpath(self.path)}:
+            folder, name = os.path.split(path)
+            try:
+                with os.scandir(folder or ".") as entries:
+                    for entry in entries:
+                        behind = entry.name.removeprefix(name)
+                        if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind) and entry.is_file():
+                            number = behind[1:] if behind[1:].isdecimal() else "0"
+                            status = os.stat(entry.path)
+                            found.add((status.st_mtime_ns, -int(number), entry.path, status.st_ino))
+            except OSError:
+                return []
         return [(path, inode) for *_, path, inode in sorted(found)]
 
-    def _look(self) -> list[_Sibling]:
+    def _look(self) -> _Look:
         """The same files, open: as they are at one moment, for a file that is renamed meanwhile would be missed."""
         for _ in range(_LOOKS):
             siblings = self._siblings()
             found: list[_Sibling] = []
-            for path, _ in siblings:
+            for path, _ in siblings[-_MOST_OPEN:]:
                 try:
                     file = _File(path)
                 except (OSError, ValueError):
@@ -305,26 +356,27 @@ class Tail:
                 found.append(_Sibling(file, file.bytes_at(0, _MEMORY)))
             inodes = dict(siblings)
             if all(inodes[one.file.path] == one.file.key[1] for one in found) and self._siblings() == siblings:
-                return found
+                return _Look(found, frozenset(inode for _, inode in siblings[:-_MOST_OPEN]))
             for one in found:
                 one.file.close()
         raise _Changing
 
-    def _set_known(self, looked: list[_Sibling]) -> None:
+    def _set_known(self, look: _Look) -> None:
         """These are no news any more."""
-        self._known = {one.file.key: one.head for one in looked}
+        self._known = {one.file.key: one.head for one in look.siblings}
+        self._older = look.older
 
-    def _news(self, looked: list[_Sibling], file: _File) -> tuple[list[_File], list[_File]]:
+    def _news(self, look: _Look, file: _File) -> tuple[list[_File], list[_File]]:
         """Files beside this one that were not there before, last changed before it and after it; the others are closed.
         (A system gives the inode of a file that is gone to another.)"""
         before: list[_File] = []
         after: list[_File] = []
         found = before
-        for other, start in looked:
+        for other, start in look.siblings:
             head = self._known.get(other.key)
             if other.key == file.key:
                 found = after
-            elif not head or not start.startswith(head):
+            elif not (other.changed() < self._changed or other.key[1] in self._older or (head and start.startswith(head))):
                 found.append(other)
                 continue
             other.close()
