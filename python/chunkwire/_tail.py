@@ -138,8 +138,9 @@ class _File:
         return self._has(copy, _MEMORY)
 
     def is_copied_in(self, other: _File) -> bool:
-        """Is that one a copy of this file? (Of a piece of a line nobody can tell: two may be all spaces.)"""
-        return self._has(other, _BLOCK_BYTES) and b"\n" in other.bytes_at(0, _BLOCK_BYTES)
+        """Is that one a copy of this file? (Of little nobody can tell: two may be all spaces.)"""
+        is_little = other.size() <= _MEMORY or b"\n" not in other.bytes_at(0, _BLOCK_BYTES)
+        return not is_little and self._has(other, _BLOCK_BYTES)
 
     def _has(self, copy: _File, most: int) -> bool:
         """Is all that stands in a copy in this file, as far as its beginning and its end tell?"""
