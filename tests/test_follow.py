@@ -151,6 +151,18 @@ def test_a_copy_of_what_is_not_cut_yet_is_not_read(tmp_path: Path) -> None:
     tail.close()
 
 
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_an_empty_file_beside_an_empty_one_is_no_copy(tmp_path: Path, when: str, engine: str) -> None:
+    path, copy = tmp_path / "log.sse", tmp_path / "log.sse.1"
+    path.touch()
+    steps = [append(path, event(0)), rotate(path, b""), append(path, event(1))]
+    if when == "before":
+        copy.touch()
+    else:
+        steps.insert(0, copy.touch)
+    assert numbers(chunkwire.follow(path, stop=Steps(path, *steps), engine=engine)) == [0, 1]  # type: ignore[arg-type]
+
+
 def test_a_copy_that_is_being_made_is_not_read(tmp_path: Path) -> None:
     path, copy = tmp_path / "log.sse", tmp_path / "log.sse.1"
     path.touch()

@@ -299,7 +299,7 @@ class Tail:
             for other in copies:
                 other.close()
             return False
-        while copies and not copies[0].goes_on(file):
+        while copies and not (copies[0].size() and copies[0].goes_on(file)):
             copies.pop(0).close()
         early = None  # a copy of what is in the file, which is yet to be cut: only then it counts
         if copies and file.begins_with(copies[-1]):
