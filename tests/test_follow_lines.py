@@ -490,6 +490,34 @@ def test_the_next_file_in_another_format(
         assert last.stats.bytes == len(old + new)
 
 
+@pytest.mark.parametrize(
+    ("files", "given"),
+    [
+        pytest.param([BODY, OTHER, line_of("chunks", 1)], [5, 6, 1], id="nothing between"),
+        pytest.param([BODY, OTHER, event_of(1).encode()], [5, 6, 1], id="nothing, then events"),
+        pytest.param([line_of("chunks", 0)[:-1], BODY], [0, 5, 6], id="no end of the first line"),
+        pytest.param([line_of("chunks", 0), BODY[:-1], line_of("chunks", 1)], [0, 5, 6, 1], id="no end of another"),
+        pytest.param([event_of(0).encode(), OTHER, BODY], [0, 5, 6], id="events, nothing, exchanges"),
+        pytest.param([BODY, b"", b"\n", line_of("chunks", 1)], [5, 6, 1], id="empty files"),
+    ],
+)
+def test_each_file_is_recognised_by_itself(tmp_path: Path, files: list[bytes], given: list[int], engine: str) -> None:
+    """Also one that ends before it is certain what it is."""
+    path = tmp_path / "log"
+    for size in 1, 10_000:
+        steps: list[Callable[[], object]] = []
+        for number, data in enumerate(files):
+            if number:
+                steps.append(lambda number=number: (path.rename(f"{path}.{9 - number}"), path.touch()))  # type: ignore[misc]
+            steps += [append(path, data[at : at + size]) for at in range(0, len(data), size)]
+        path.write_bytes(b"")
+        chunks = chunkwire.follow(path, stop=Steps(path, *steps), engine=engine)  # type: ignore[arg-type]
+        assert numbers(chunks) == given
+        assert chunks.stats.bytes == sum(map(len, files))
+        for one in tmp_path.iterdir():
+            one.unlink()
+
+
 def test_what_is_recognised_is_the_beginning_of_all_files(tmp_path: Path, engine: str) -> None:
     """One file is too short to tell reads from exchanges; an id that comes again in the next one does."""
     path = tmp_path / "log"

@@ -274,11 +274,14 @@ impl Log {
     /// This file ends, and the log goes on in another one, whose places are counted anew: exchanges that were read in
     /// pieces go on as well.
     pub fn turn<S: Sink>(&mut self, sink: &mut S) {
+        if let State::Unknown(waiting) = &mut self.state {
+            let Some(decision) = waiting.turn(&self.wanted.get_or_insert_default().request) else { return };
+            self.start_as(decision, sink);
+        }
         self.finish_decoding(sink);
         let how = How { options: self.options, wanted: self.wanted.as_deref(), layout: self.layout.as_deref() };
         match &mut self.state {
-            State::Unknown(waiting) => return waiting.turn(),
-            State::Foreign(_) | State::Held(_) => return,
+            State::Unknown(_) | State::Foreign(_) | State::Held(_) => return,
             State::Known(reader) => {
                 if let Some(stats) = reader.turn(&how, sink) {
                     self.before.get_or_insert_default().append(stats, |place| place);

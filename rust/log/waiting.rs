@@ -54,11 +54,16 @@ impl Waiting {
         self.held.extend_from_slice(piece);
     }
 
-    /// Another file begins here.
-    pub fn turn(&mut self) {
-        if self.held.len() > self.turns.last().copied().unwrap_or(self.seen) {
-            self.turns.push(self.held.len());
+    /// Another file begins here. What is decided by those that have ended, each of which is read by itself: only whether
+    /// lines are exchanges or reads, and what the first file is, the next ones may tell.
+    pub fn turn(&mut self, request: &Request) -> Option<Decision> {
+        if self.held.len() <= self.turns.last().copied().unwrap_or(self.seen) {
+            return None;
         }
+        self.turns.push(self.held.len());
+        let decision = self.decide(request).or_else(|| self.decide_at_turn(request))?;
+        self.turns.pop();
+        Some(decision)
     }
 
     /// What is counted of it before it is decoded.
@@ -76,6 +81,14 @@ impl Waiting {
     /// The same of a first piece that nobody has to hold.
     pub fn decide_by(&mut self, piece: &[u8], request: &Request) -> Option<Decision> {
         decide(piece, self.before.as_deref(), request, &mut self.asked)
+    }
+
+    fn decide_at_turn(&self, request: &Request) -> Option<Decision> {
+        self.before.as_ref()?;
+        match self.decide_at_end(request) {
+            Decision::New(layout) if layout.format == Format::Exchanges => None,
+            decision => Some(decision),
+        }
     }
 
     /// What is decided if nothing follows.

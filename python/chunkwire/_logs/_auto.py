@@ -110,10 +110,14 @@ class Log:
         """This file ends, and the log goes on in another one, whose places are counted anew: exchanges that were read
         in pieces go on as well."""
         if self.reader is None:
-            if len(self._head) > (self._turns[-1] if self._turns else self._seen):
-                self._turns.append(len(self._head))
-            return
-        self._turn()
+            if len(self._head) <= (self._turns[-1] if self._turns else self._seen):
+                return
+            self._turns.append(len(self._head))
+            self._decide_at_turn()
+            if self.reader is None:
+                return
+        else:
+            self._turn()
         if self._options.format in ("auto", "jsonl"):
             assert self.found is not None
             self._last, self.reader = (self.found, self.reader), None
@@ -177,12 +181,25 @@ class Log:
         if self._last is None or fit is False or found.format != "sse" or len(head) >= HEAD_BYTES:
             self._read_as(found, fit)
 
+    def _decide_at_turn(self) -> None:
+        """Decides how to read files that have ended, each by itself: only whether lines are exchanges or reads, and
+        what the first file is, the next ones may tell."""
+        self._decide()
+        if self.reader is None and self._last is not None:
+            found, fit = self._at_end()
+            if fit or found.format != "exchanges":
+                self._read_as(found, fit)
+
     def _decided(self) -> Any:
         if self.reader is None:
-            head = self._text()
-            fit = fits(head, self._last[0], 0, at_end=True)[0] if self._last is not None else None
-            self._read_as(recognise(head, self._options), fit)
+            self._read_as(*self._at_end())
         return self.reader
+
+    def _at_end(self) -> tuple[Recognised, bool | None]:
+        """What the log is if nothing follows, and whether this file goes on with the one before."""
+        head = self._text()
+        fit = fits(head, self._last[0], 0, at_end=True)[0] if self._last is not None else None
+        return recognise(head, self._options), fit
 
     def _read_as(self, found: Recognised, fit: bool | None) -> None:
         """What nothing was found in is read as the file before, unless it is clear that it is none like that."""
