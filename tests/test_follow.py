@@ -330,6 +330,29 @@ def test_many_old_files_beside_it_are_not_all_opened(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_a_file_that_is_renamed_while_the_folder_is_read_hides_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.sse"
+    path.write_bytes(event(0))
+    tail = Tail(str(path))
+    given = read(tail)
+    for number in 1, 2:
+        path.rename(f"{path}.{3 - number}")
+        path.write_bytes(event(number))
+    Path(f"{path}.9").write_bytes(b"")
+    status, calls = os.stat, iter(range(100))
+
+    def late(path: object, *arguments: object, **options: object) -> os.stat_result:
+        if str(path).endswith(".9") and next(calls) < 2:
+            raise FileNotFoundError
+        return status(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", late)
+    assert given + read(tail) + read(tail) == b"".join(map(event, range(3)))
+    tail.close()
+
+
 def test_a_removed_file_comes_again(tmp_path: Path) -> None:
     def between(writer: Writer) -> None:
         if writer.random.random() < 0.1:

@@ -4,8 +4,8 @@ twice.
 Rotation (the file is renamed or removed, and another comes under its name): the old one is read to its end, then files
 that came and went meanwhile, then the new one. Truncation (the file is copied, cut to nothing and written anew, as
 logrotate's `copytruncate` does): what had not been read of it is read from the copy, then copies that came meanwhile,
-then the file from its start. That a file is no longer the same is seen by its inode, by the bytes before the place up to
-which it is read, and by its first ones. What stands beside it otherwise, as copies that somebody made or unpacked, is
+then the file from its start. That a file is no longer the same is seen by its inode, by its first bytes, and by those
+before the place up to which it is read. What stands beside it otherwise, as copies that somebody made or unpacked, is
 left alone.
 """
 
@@ -16,6 +16,7 @@ import os
 import re
 import stat
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -180,6 +181,24 @@ class _Look(NamedTuple):
     older: frozenset[int]
 
 
+def _rotated(path: str) -> Iterator[tuple[int, int, str, int]]:
+    """When files were last changed whose name is this one and what rotation puts behind it, how new their number is,
+    their paths and their inodes."""
+    folder, name = os.path.split(path)
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            behind = entry.name.removeprefix(name)
+            if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind):
+                number = behind[1:] if behind[1:].isdecimal() else "0"
+                try:
+                    status = os.stat(entry.path)
+                except OSError:  # renamed just now: the next look differs
+                    yield 0, 0, entry.path, -1
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield status.st_mtime_ns, -int(number), entry.path, status.st_ino
+
+
 class Tail:
     """What is written to a file.
 
@@ -329,19 +348,7 @@ class Tail:
         """The paths of files that bear the name of this one and what rotation puts behind it, where it is and where it
         is linked to, each with its inode, in the order of their last change (which a system tells to a few
         milliseconds; of two numbers the larger is the older)."""
-        found = set()
-        for path in {self.path, os.path.realpath(self.path)}:
-            folder, name = os.path.split(path)
-            try:
-                with os.scandir(folder or ".") as entries:
-                    for entry in entries:
-                        behind = entry.name.removeprefix(name)
-                        if len(behind) < len(entry.name) and _ROTATED.fullmatch(behind) and entry.is_file():
-                            number = behind[1:] if behind[1:].isdecimal() else "0"
-                            status = os.stat(entry.path)
-                            found.add((status.st_mtime_ns, -int(number), entry.path, status.st_ino))
-            except OSError:
-                return []
+        found = {one for path in {self.path, os.path.realpath(self.path)} for one in _rotated(path)}
         return [(path, inode) for *_, path, inode in sorted(found)]
 
     def _look(self) -> _Look:
@@ -375,9 +382,10 @@ class Tail:
         found = before
         for other, start in look.siblings:
             head = self._known.get(other.key)
+            is_known = other.key[1] in self._older or (head and start.startswith(head))
             if other.key == file.key:
                 found = after
-            elif not (other.changed() < self._changed or other.key[1] in self._older or (head and start.startswith(head))):
+            elif not is_known and other.changed() >= self._changed:
                 found.append(other)
                 continue
             other.close()
