@@ -106,6 +106,11 @@ def test_why_nothing_comes_is_told_once(tmp_path: Path, run: Run, monkeypatch: p
     for log in b"", stream(0):
         path.write_bytes(log)
         assert run("follow", path, "--idle", "0.5").err == ""
+    path.write_bytes(exchange(0))
+    for told in (), ("--format-in", "exchanges"):
+        result = run("follow", path, "--field", "bdoy", "--idle", "0.5", *told)
+        absent = "has bdoy, which --field names (members: request_id, user, body)"
+        assert result.err == f"chunkwire: no line at the beginning of {path} {absent}\n"
 
 
 @pytest.mark.parametrize(

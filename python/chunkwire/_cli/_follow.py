@@ -15,7 +15,7 @@ from typing import Any
 
 import chunkwire
 from chunkwire._cli._decode import line_of
-from chunkwire._cli._output import check_hint, damage_text, flush, log_options, note, stdout_bytes, writing
+from chunkwire._cli._output import check_hint, damage_text, flush, log_options, note, stdout_bytes, tell_absent, writing
 
 __all__ = ["live", "run"]
 
@@ -28,7 +28,7 @@ def run(options: Namespace) -> int:
     path = _one_file(options)
     make: Callable[[Any], bytes] = _text if options.text else line_of(options.fields, path)
     write = stdout_bytes()
-    hint = _Hint(path)
+    hint = _Hint(path, options)
     with _until_interrupt() as stop, chunkwire.follow(path, stop=hint.then(stop), **_how(options)) as chunks:
         hint.chunks = chunks
         for chunk in chunks:
@@ -58,11 +58,13 @@ def live(options: Namespace, text_of: Callable[[chunkwire.UsageTable], str]) -> 
 
 
 class _Hint:
-    """Tells why nothing comes, once: where the format is not certain yet, or is none that holds streams."""
+    """Tells why nothing comes, once: where the format is not certain yet, or is none that holds streams, or where no
+    line has what was named."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, options: Namespace) -> None:
         self.chunks: chunkwire.Followed | None = None
         self._path = path
+        self._options = options
         self._since = time.monotonic()
 
     def then(self, stop: Callable[[], bool]) -> Callable[[], bool]:
@@ -76,16 +78,18 @@ class _Hint:
         return ask
 
     def _tell(self, chunks: chunkwire.Followed) -> None:
+        if not chunks.stats.bytes:
+            return
+        self._since = float("inf")
+        if tell_absent(self._options, ("field", "id_field", "time_field")):
+            return
         if chunks.format is None:
-            if not chunks.stats.bytes:
-                return
             note(
                 f"waiting until it is certain how {self._path} holds streams (64 KiB of it will tell); "
                 "--format-in, or --field and what else it needs, says so at once"
             )
         elif chunks.why is not None and chunks.why.startswith("no member"):
             note(f"{self._path}: {chunks.why}; --field names the one that does")
-        self._since = float("inf")
 
 
 def _one_file(options: Namespace) -> str:

@@ -126,11 +126,11 @@ def log_options(options: Any) -> dict[str, Any]:
     }
 
 
-def tell_absent(options: Any, names: Sequence[str]) -> None:
-    """Tells which members that these options name no line has: they may be misspelt."""
+def tell_absent(options: Any, names: Sequence[str]) -> bool:
+    """Tells which members that these options name no line has: they may be misspelt. Says whether there were any."""
     named = {"--" + name.replace("_", "-"): path for name in names if (path := getattr(options, name)) is not None}
     if not named:
-        return
+        return False
     paths = [path for path in getattr(options, "paths", None) or [options.path] if path != "-"]
     files = [source.feed for source in find(paths).sources if isinstance(source.feed, str)]
     left, members = absent(files[:_LOOKED_AT], dict.fromkeys(named.values()))
@@ -139,6 +139,7 @@ def tell_absent(options: Any, names: Sequence[str]) -> None:
             of = files[0] if len(files) == 1 else f"the {len(files[:_LOOKED_AT])} logs that were looked at"
             instead = f"members: {members}" if members else "it is no JSON lines"
             note(f"no line at the beginning of {of} has {path}, which {option} names ({instead})")
+    return bool(left)
 
 
 def progress_for(options: Any) -> bool:
