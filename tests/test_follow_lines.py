@@ -22,10 +22,10 @@ import pytest
 import chunkwire
 from chunkwire import _follow
 from chunkwire._tail import Tail
-from test_follow import Steps, Writer, append, rotate, truncate
 from test_log_formats import SMALL, TEXT, small_logs
 from wrapping import Wrapped, batch_output, bodies, chunk_lines, completion, documents, exchanges, har, nested, reads
 from wrapping import streams as all_streams
+from writers import ByteByByte, Steps, Writer, append, follow_writer, numbers, rotate, truncate
 
 #: Every format of which lines can be appended.
 LOGS = {name: wrapped for name, wrapped in small_logs().items() if name != "array"}
@@ -50,22 +50,6 @@ def whole(engine: str, data: bytes, source: Path, **told: Any) -> tuple[list[tup
 
 def rows(table: chunkwire.UsageTable) -> list[dict[str, Any]]:
     return [{**row, "is measured": bool(one)} for row, one in zip(table.to_dicts(), table.measured, strict=True)]
-
-
-class ByteByByte:
-    """Appends one byte more whenever all of the last has been read."""
-
-    def __init__(self, path: Path, data: bytes, at: int = 0, size: int = 1) -> None:
-        path.write_bytes(data[:at])
-        self.path = path
-        self.data, self.at, self.size = data, at, size
-
-    def __call__(self) -> bool:
-        if self.at >= len(self.data):
-            return True
-        append(self.path, self.data[self.at : self.at + self.size])()
-        self.at += self.size
-        return False
 
 
 def ways(wrapped: Wrapped) -> list[dict[str, Any]]:
@@ -157,7 +141,7 @@ def test_chunks_come_with_their_lines(tmp_path: Path, engine: str) -> None:
             return lambda: (counts.append(len(seen)), step())
 
         plan = [step(one) for pair in zip(steps, ends, strict=True) for one in pair]
-        for chunk in chunkwire.follow(path, stop=Steps(path, *plan), engine=engine, **told):  # type: ignore[arg-type]
+        for chunk in chunkwire.follow(path, stop=Steps(*plan), engine=engine, **told):  # type: ignore[arg-type]
             seen.append(chunk.offset)
         assert len(seen) == 4
         # Before each half of a line there are the chunks of all lines before it.
@@ -277,35 +261,12 @@ def reads_of(count: int, seed: int) -> bytes:
     return b"".join(lines)
 
 
-def numbers(chunks: Iterator[chunkwire.Chunk]) -> list[int]:
-    return [int(str(chunk.content).split()[0]) for chunk in chunks]
-
-
 def log_and_numbers(format: str, seed: int) -> tuple[bytes, list[int]]:
     if format == "reads":
         return reads_of(120, seed), list(range(120))
     log = b"".join(line_of(format, number) for number in range(60))
     given = [*range(60), *(range(1_000_000, 1_000_060) if format == "exchanges" else ())]
     return log, given
-
-
-def follow_writer(path: Path, log: bytes, seed: int, between: Callable[[Writer], None], **options: Any) -> list[int]:
-    writer = Writer(path, log, seed, between)
-    silent: list[float] = []
-
-    def stop() -> bool:
-        time.sleep(0.001)
-        if not writer.is_alive():
-            silent.append(time.monotonic())
-        return bool(silent) and time.monotonic() - silent[0] > 0.3
-
-    with chunkwire.follow(path, stop=stop, **options) as chunks:
-        writer.start()
-        given = numbers(chunks)
-        assert writer.error is None
-        assert not chunks.stats.damaged, chunks.stats.damages
-        assert chunks.stats.bytes == len(log)
-    return given
 
 
 @pytest.mark.parametrize("format", ["exchanges", "reads", "chunks"])
@@ -378,7 +339,7 @@ def test_where_one_file_ends_and_another_begins(
 ) -> None:  # fmt: skip
     path = tmp_path / "log"
     path.write_bytes(old)
-    chunks = chunkwire.follow(path, stop=Steps(path, change(path, new)), engine=engine)  # type: ignore[arg-type]
+    chunks = chunkwire.follow(path, stop=Steps(change(path, new)), engine=engine)  # type: ignore[arg-type]
     assert numbers(chunks) == given
     assert [damage.kind for damage in chunks.stats.damages] == kinds
     assert chunks.stats.bytes == len(old + new)
@@ -390,7 +351,7 @@ def test_a_new_file_that_begins_byte_by_byte(tmp_path: Path, engine: str) -> Non
         path.write_bytes(line_of("exchanges", 0) + line[:cut])
         steps = [rotate(path, line[cut : cut + 1])]
         steps += [append(path, line[at : at + 1]) for at in range(cut + 1, len(line))]
-        chunks = chunkwire.follow(path, stop=Steps(path, *steps), format="exchanges", engine=engine)  # type: ignore[arg-type]
+        chunks = chunkwire.follow(path, stop=Steps(*steps), format="exchanges", engine=engine)  # type: ignore[arg-type]
         assert numbers(chunks) == [0, 1_000_000, 1, 1_000_001]
         assert not chunks.stats.damaged
 
@@ -398,7 +359,7 @@ def test_a_new_file_that_begins_byte_by_byte(tmp_path: Path, engine: str) -> Non
 def test_offsets_are_those_of_each_file(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "log"
     path.write_bytes(line_of("exchanges", 0))
-    steps = Steps(path, rotate(path, line_of("exchanges", 0)))
+    steps = Steps(rotate(path, line_of("exchanges", 0)))
     offsets = [chunk.offset for chunk in chunkwire.follow(path, stop=steps, format="jsonl", engine=engine)]  # type: ignore[arg-type]
     assert offsets[:2] == offsets[2:]
 
@@ -415,7 +376,7 @@ def test_rows_are_in_the_order_of_files(tmp_path: Path, format: str, is_whole: b
         return json.dumps({"more": more, "id": f"r{number}", "text": body}).encode() + b"\n"
 
     path.write_bytes(line(0, "x" * 500) + line(1))
-    steps = Steps(path, rotate(path, line(2) + line(3)), rotate_again(path, line(4)))
+    steps = Steps(rotate(path, line(2) + line(3)), rotate_again(path, line(4)))
     *_, last = chunkwire.follow_usage(path, stop=steps, format=format, engine=engine)  # type: ignore[arg-type]
     assert list(last.id) == [f"s{number}" for number in range(5)]
     assert list(last.offset)[2] == list(last.offset)[4] < list(last.offset)[1]
@@ -432,14 +393,14 @@ def test_a_request_goes_on_in_the_next_file(tmp_path: Path, engine: str) -> None
     for told in {"format": "reads"}, {}:
         for more in (b"", line(0, ": begun\n\n")):
             path.write_bytes(more + old)
-            chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, new)), engine=engine, **told)  # type: ignore[arg-type]
+            chunks = chunkwire.follow(path, stop=Steps(rotate(path, new)), engine=engine, **told)  # type: ignore[arg-type]
             assert numbers(chunks) == [0, 0, 1, 1]
             assert not chunks.stats.damaged
             assert chunks.stats.exchanges == 2
             path.write_bytes(more + old)
             tables = chunkwire.follow_usage(
                 path,
-                stop=Steps(path, rotate(path, new)),
+                stop=Steps(rotate(path, new)),
                 every=0,
                 keep="user",
                 engine=engine,
@@ -478,14 +439,14 @@ def test_the_next_file_in_another_format(
     for size in 1, len(new):
         path.write_bytes(old)
         steps = [rotate(path, new[:size]), *(append(path, new[at : at + size]) for at in range(size, len(new), size))]
-        chunks = chunkwire.follow(path, stop=Steps(path, *steps), engine=engine)  # type: ignore[arg-type]
+        chunks = chunkwire.follow(path, stop=Steps(*steps), engine=engine)  # type: ignore[arg-type]
         assert numbers(chunks) == given
         assert chunks.format == format
         path.unlink()
         path.write_bytes(old)
         for one in tmp_path.glob("log-*"):
             one.unlink()
-        *_, last = chunkwire.follow_usage(path, stop=Steps(path, *steps), engine=engine)  # type: ignore[arg-type]
+        *_, last = chunkwire.follow_usage(path, stop=Steps(*steps), engine=engine)  # type: ignore[arg-type]
         assert sum(last.chunks) == len(given)
         assert last.stats.bytes == len(old + new)
 
@@ -511,7 +472,7 @@ def test_each_file_is_recognised_by_itself(tmp_path: Path, files: list[bytes], g
                 steps.append(lambda number=number: (path.rename(f"{path}.{9 - number}"), path.touch()))  # type: ignore[misc]
             steps += [append(path, data[at : at + size]) for at in range(0, len(data), size)]
         path.write_bytes(b"")
-        chunks = chunkwire.follow(path, stop=Steps(path, *steps), engine=engine)  # type: ignore[arg-type]
+        chunks = chunkwire.follow(path, stop=Steps(*steps), engine=engine)  # type: ignore[arg-type]
         assert numbers(chunks) == given
         assert chunks.stats.bytes == sum(map(len, files))
         for one in tmp_path.iterdir():
@@ -524,7 +485,7 @@ def test_what_is_recognised_is_the_beginning_of_all_files(tmp_path: Path, engine
     lines = [json.dumps({"id": 1, "text": text}).encode() + b"\n" for text in (TEXT[:100], TEXT[100:])]
     for first in lines[0], lines[0][:-1]:
         path.write_bytes(first)
-        chunks = chunkwire.follow(path, stop=Steps(path, rotate(path, lines[1])), engine=engine)  # type: ignore[arg-type]
+        chunks = chunkwire.follow(path, stop=Steps(rotate(path, lines[1])), engine=engine)  # type: ignore[arg-type]
         assert len(list(chunks)) == 2
         assert not chunks.stats.damaged
         assert chunks.format == "reads"
@@ -549,7 +510,7 @@ def test_from_the_end(tmp_path: Path, format: str, cut: int, is_told: bool, engi
     before = b"".join(map(line, range(10, 13)))
     cut = cut if cut >= 0 else len(line(1)) + cut
     path.write_bytes(before + line(1)[:cut])
-    steps = Steps(path, append(path, line(1)[cut:]), append(path, line(2)), rotate(path, line(3)))
+    steps = Steps(append(path, line(1)[cut:]), append(path, line(2)), rotate(path, line(3)))
     chunks = chunkwire.follow(path, start="end", stop=steps, engine=engine, **told)  # type: ignore[arg-type]
     found = [number for number in numbers(chunks) if number < 1_000_000]
     assert found == ([1, 2, 3] if not cut else [2, 3])  # nobody saw how the first line began
@@ -586,7 +547,7 @@ def test_what_stands_before_the_end_tells_the_format(tmp_path: Path, cut: int, e
     counts: list[int] = []
     rest = (line + line)[cut:]
     steps = [append(path, rest), append(path, line), lambda: counts.append(len(seen))]
-    for chunk in chunkwire.follow(path, start="end", stop=Steps(path, *steps), engine=engine):  # type: ignore[arg-type]
+    for chunk in chunkwire.follow(path, start="end", stop=Steps(*steps), engine=engine):  # type: ignore[arg-type]
         seen.append(chunk.offset)
     assert counts[-1] == len(seen) == (1 if cut > len(line) else 2)
 
@@ -598,7 +559,7 @@ def test_from_the_end_of_a_long_log(tmp_path: Path, engine: str) -> None:
     for chunk in chunkwire.follow(
         path,
         start="end",
-        stop=Steps(path, append(path, line_of("exchanges", 1))),
+        stop=Steps(append(path, line_of("exchanges", 1))),
         engine=engine,  # type: ignore[arg-type]
     ):
         count += [chunk.offset]
@@ -606,7 +567,7 @@ def test_from_the_end_of_a_long_log(tmp_path: Path, engine: str) -> None:
     *_, table = chunkwire.follow_usage(
         path,
         start="end",
-        stop=Steps(path, append(path, line_of("exchanges", 1)[:-1])),
+        stop=Steps(append(path, line_of("exchanges", 1)[:-1])),
         engine=engine,  # type: ignore[arg-type]
     )
     assert list(table.chunks) == [2]
@@ -673,7 +634,7 @@ def test_arrays_of_lines_are_followed(tmp_path: Path, engine: str) -> None:
     path.write_bytes(line)
     assert numbers(chunkwire.follow(path, idle=0, engine=engine)) == [1, 2]  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="over many lines"):
-        list(chunkwire.follow(path, stop=Steps(path, rotate(path, b"[\n")), engine=engine))  # type: ignore[arg-type]
+        list(chunkwire.follow(path, stop=Steps(rotate(path, b"[\n")), engine=engine))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
