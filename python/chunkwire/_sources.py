@@ -10,6 +10,7 @@ import errno
 import glob
 import io
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -289,10 +290,7 @@ def _find_one(source: Any, found: Found) -> None:
     if "\n" in path or "\0" in path:
         found.sources.append(resolve(path))
         return
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        mode = None
+    mode = _mode(path)
     if mode is not None and stat.S_ISDIR(mode):
         _find_in_folder(path, found)
     elif mode is not None or os.path.lexists(path):
@@ -339,15 +337,54 @@ def _find_url(url: str, found: Found) -> bool:
 
 
 def _find_by_glob(pattern: str, found: Found) -> None:
-    paths = sorted(glob.glob(pattern, recursive=True))
+    names = re.split(r"[\\/]" if os.name == "nt" else "/", pattern)
+    paths = sorted(_matches(names, found))
     if not paths:
         raise FileNotFoundError(errno.ENOENT, "no file matches", pattern)
     found.many = True
     for path in paths:
-        if not os.path.isdir(path):
-            _add_or_fail(path, found)
-        elif "**" not in pattern:  # which has matched what is in the folder, too
+        mode = _mode(path)
+        if not (mode is not None and stat.S_ISDIR(mode)):
+            _add_file(path, mode, found)
+        elif "**" not in names:  # which has matched what is in the folder, too
             _find_in_folder(path, found)
+
+
+def _matches(names: list[str], found: Found) -> set[str]:
+    """The paths that these names match, one behind the other. ``**`` goes into all folders but hidden ones and links,
+    as `_find_in_folder` does: of links that lead in a circle `glob` would make countless folders."""
+    if "**" not in names:
+        return set(glob.glob("/".join(names)))
+    at = names.index("**")
+    before, behind = names[:at], names[at + 1 :]
+    paths = set()
+    for base in glob.glob("/".join(before) + "/") if before else ["."]:
+        walk = os.walk(base, onerror=lambda error: found.fail(str(error.filename), error))
+        for folder, folders, files in walk:
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            here = folder.removesuffix("/") if before else folder[2:]
+            if behind:
+                paths |= _matches([*glob.escape(here).split("/"), *behind] if before or here else behind, found)
+            else:
+                paths.update(os.path.join(here, name) for name in files if not name.startswith("."))
+    return paths
+
+
+def _mode(path: str) -> int | None:
+    """What stands at a path, where a link leads somewhere: None if it does not, or nobody may look."""
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return None
+
+
+def _add_file(path: str, mode: int | None, found: Found) -> None:
+    """What was found, but not named. A link is taken even if it leads nowhere, which is then said; a pipe or a device,
+    which may have no end, has to be named."""
+    if mode is None or stat.S_ISREG(mode):
+        _add_or_fail(path, found)
+    else:
+        found.passed_over.append(path)
 
 
 def _add_or_fail(path: str, found: Found) -> None:
@@ -367,13 +404,12 @@ def _find_in_folder(folder: str, found: Found) -> None:
             inside.pop()
         elif entry.is_dir(follow_symlinks=False):
             inside.append(_entries(entry.path, found))
-        elif is_archive(entry.name):
-            _add_or_fail(entry.path, found)
-        # A link is a log even if it leads nowhere, which is then said.
-        elif is_log(entry.name) and (entry.is_file() or entry.is_symlink()):
-            found.sources.append(Source(entry.path, entry.path, entry.path))
-        else:
+        elif not (is_archive(entry.name) or is_log(entry.name)):
             found.passed_over.append(entry.path)
+        elif entry.is_file(follow_symlinks=False):
+            _add_or_fail(entry.path, found)
+        else:
+            _add_file(entry.path, _mode(entry.path), found)
 
 
 def _entries(folder: str, found: Found) -> Iterator[os.DirEntry[str]]:
@@ -385,5 +421,5 @@ def _entries(folder: str, found: Found) -> Iterator[os.DirEntry[str]]:
         found.fail(str(error.filename), error)
         return iter(())
     some.sort(key=lambda entry: entry.name)
-    # (A link to a folder is neither read nor passed over.)
-    return (entry for entry in some if not (entry.is_symlink() and entry.is_dir()))
+    # (A link to a folder is neither read nor passed over. Of links that lead in a circle `is_dir` would raise.)
+    return (entry for entry in some if not (entry.is_symlink() and os.path.isdir(entry.path)))

@@ -160,7 +160,7 @@ class UsageTable(Table):
     stats : Stats
         What was counted in all sources together.
     passed_over : list of str
-        Files in folders that were not read, for their names.
+        Files in folders that were not read, for their names; and pipes and devices in folders, or matched by a glob.
     failures : list of (str, Exception)
         Sources that could not be read, and why.
     """

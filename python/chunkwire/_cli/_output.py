@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chunkwire import Stats
+from chunkwire._archives import is_archive, is_log
 from chunkwire._formats import absent
 from chunkwire._links import LINK
 from chunkwire._render import Column, Total, as_text, cell_text, fitted, footers, printable, shortened
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _LISTED = 3
+_NAMED = "read only if they are named"
 #: In how many files it is looked whether any has a member.
 _LOOKED_AT = 20
 
@@ -52,13 +54,19 @@ def note(text: str) -> None:
 
 def pass_over(paths: Sequence[str]) -> None:
     """Tells which files of folders were not read."""
-    files = [os.path.basename(path) for path in paths if LINK not in path]
+    files = [path for path in paths if LINK not in path]
     links = [path.rpartition("!")[2] for path in paths if LINK in path]
+    # What is called as a log is, and lies in a folder, is no file.
+    pipes = {path for path in files if "!" not in path and (is_log(path) or is_archive(path))}
     suffixes = f"neither {', '.join(SUFFIXES[:-1])} nor {SUFFIXES[-1]}"
-    for names, what, why in ((files, "file", suffixes), (links, "link", "to what is not in the archive")):
+    for names, what, plural, why in (
+        ([os.path.basename(path) for path in files if path not in pipes], "file", "files", suffixes),
+        ([os.path.basename(path) for path in files if path in pipes], "pipe or device", "pipes or devices", _NAMED),
+        (links, "link", "links", "to what is not in the archive"),
+    ):
         if names:
             some = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-            note(f"passed over {len(names):,} {what}{'' if len(names) == 1 else 's'} ({why}): {some}")
+            note(f"passed over {len(names):,} {what if len(names) == 1 else plural} ({why}): {some}")
 
 
 def failed(failures: Sequence[tuple[str, Exception]]) -> None:
