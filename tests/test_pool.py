@@ -181,6 +181,30 @@ def test_progress_over_many_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         chunkwire.usage(paths, engine=native, threads=2, progress=stop)
 
 
+def test_progress_ends_with_all_of_it(engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where files vanish, shrink and grow while others are read."""
+    monkeypatch.setattr(chunkwire._reading, "_EVERY", 0)
+    for threads in (1, 3):
+        paths = write(tmp_path, [stream(f"id{number}", 50) for number in range(6)])
+        total = sum(map(os.path.getsize, paths))
+        total += len(stream("bytes", 50))
+        told: list[tuple[int, int | None]] = []
+
+        def meanwhile(*done: Any, paths: list[str] = paths, told: list[Any] = told) -> None:
+            if not told:
+                os.unlink(paths[2])
+                Path(paths[3]).write_bytes(stream("short", 1))
+                Path(paths[5]).write_bytes(stream("long", 90))
+            told.append(done)
+
+        sources = [stream("bytes", 50), *paths]
+        table = chunkwire.usage(sources, engine=engine, threads=threads, progress=meanwhile)
+        assert told[-1] == (total, total)
+        assert told == sorted(told)
+        assert [label for label, _ in table.failures] == [paths[2]]
+        assert list(table.id) == ["bytes", "id0", "id1", "short", "id4", "long"]
+
+
 def test_the_first_damage_of_many_raises(engine: str, tmp_path: Path) -> None:
     paths = write(tmp_path, [stream("a"), stream("b") + event("{oops"), stream("c"), event("{oops")])
     with pytest.raises(chunkwire.DecodeError) as caught:

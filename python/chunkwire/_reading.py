@@ -136,7 +136,7 @@ def read_all(
             # One file alone is split by the engine; its bytes are told by the pool.
             is_pooled = are_files and (len(some) > 1 or (told.wanted and wanted > 1))
             (in_pool if is_pooled else in_python)(some)
-        told.tell(now=True)
+        told.end()
     finally:
         told.close()
     if read.failures and not read.parts:
@@ -199,6 +199,12 @@ class _Told:
         """So many are read."""
         self._done = max(done, self._done)
         self.tell()
+
+    def end(self) -> None:
+        """All is done, and told: also where sources have less to read than they had, or cannot be read."""
+        if self.wanted:
+            self._done = self._done if self._total is None else self._total
+            self.tell(now=True)
 
     def tell(self, *, now: bool = False) -> None:
         """Tells, but not too often; ``now`` in any case."""
