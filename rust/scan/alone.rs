@@ -56,20 +56,11 @@ impl Alone {
         count.fetch_add(read - std::mem::replace(counted, read), Relaxed);
         let Some(blocks) = blocks else { return Ok(false) };
         memory.begin(&[], BLOCK_BYTES);
-        loop {
-            match blocks.read(memory.room(BLOCK_BYTES)) {
-                Ok(length) => {
-                    memory.fill(length);
-                    return Ok(length > 0);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let broken = Broken::of(error)?;
-                    log.add_damage(&Damage::of_compression(log.stats().bytes, &broken));
-                    return Ok(false);
-                }
-            }
-        }
+        memory.read(BLOCK_BYTES, |room| blocks.read(room)).map(|length| length > 0).or_else(|error| {
+            let broken = Broken::of(error)?;
+            log.add_damage(&Damage::of_compression(log.stats().bytes, &broken));
+            Ok(false)
+        })
     }
 
     /// The end of the file; gives the memory back.
@@ -101,14 +92,9 @@ pub(super) fn begin(
     memory.begin(&[], log::HEAD_BYTES);
     let mut left = log::HEAD_BYTES;
     while left > 0 {
-        match file.read(memory.room(left)) {
-            Ok(0) => break,
-            Ok(length) => {
-                memory.fill(length);
-                left -= length;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match memory.read(left, |room| file.read(room))? {
+            0 => break,
+            length => left -= length,
         }
     }
     let is_packed = matches!(Packing::of(&memory[..memory.len().min(HEAD_BYTES)]), Head::Packed(_))
@@ -127,15 +113,12 @@ pub(super) fn read_head(blocks: &mut Blocks, request: &Request, memory: &mut Buf
     memory.begin(&[], log::HEAD_BYTES);
     while memory.is_empty() || log::needs_more(memory, request) {
         memory.grow(log::HEAD_BYTES);
-        match blocks.read(memory.room(log::HEAD_BYTES)) {
-            Ok(0) => break,
-            Ok(length) => memory.fill(length),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                // What is wrong with packed bytes is said again when they are read on.
-                Broken::of(error)?;
-                break;
-            }
+        let more = memory.read(log::HEAD_BYTES, |room| blocks.read(room)).or_else(|error| {
+            // What is wrong with packed bytes is said again when they are read on.
+            Broken::of(error).map(|_| 0)
+        })?;
+        if more == 0 {
+            break;
         }
     }
     Ok(())

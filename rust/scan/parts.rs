@@ -4,8 +4,6 @@
 //! at or behind its target. So the threads need not tell each other, and each reads what it decodes into its own cache.
 //! Anything else is read by one thread at a time, and what is behind the end of a part begins the next one.
 
-use std::io;
-
 use memchr::memmem;
 
 use super::Failure;
@@ -153,10 +151,8 @@ impl Reading {
                 return Err(Failure::NoParts);
             }
             buffer.grow(room);
-            match self.blocks.read(buffer.room(room)) {
-                Ok(0) => ended = true,
-                Ok(more) => buffer.fill(more),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            match buffer.read(room, |memory| self.blocks.read(memory)) {
+                Ok(more) => ended = more == 0,
                 Err(error) => {
                     broken = Some(Broken::of(error).map_err(Failure::Io)?);
                     ended = true;

@@ -1,5 +1,6 @@
 //! Memory for bytes that are read: where they go in, and where they can be looked at.
 
+use std::io;
 use std::ops::Deref;
 
 /// Reads go to multiples of this: a system may copy several times slower to other places (Linux on recent x86-64 does).
@@ -44,6 +45,21 @@ impl Buffer {
     /// Takes note that so many bytes of the room are filled.
     pub fn fill(&mut self, length: usize) {
         self.end = (self.end + length).min(self.memory.len());
+    }
+
+    /// Reads into the first `size` bytes of the room by a call of `read`, or by more if signals interrupt it; gives how
+    /// many came.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`, but never `Interrupted`.
+    pub fn read(&mut self, size: usize, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match read(self.room(size)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.inspect(|&length| self.fill(length)),
+            }
+        }
     }
 
     /// Drops so many bytes at the front.
