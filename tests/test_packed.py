@@ -262,13 +262,38 @@ def test_what_stands_behind_and_is_not_packed(engine: str, tmp_path: Path, suffi
     pack = PACK[suffix]
     name = {"gz": "gzip", "zst": "zstd", "xz": "xz", "bz2": "bzip2"}[suffix]
     thing = {"gz": "member", "zst": "frame"}.get(suffix, "stream")
-    for behind in (b"hello", LOG, b"x"):
+    other = b"\x28" if suffix == "gz" else b"\x1f"  # with which other packed data begins
+    for behind in (b"hello", LOG, b"x", other):
         offsets, stats = read(save(tmp_path, suffix, pack(LOG) + pack(LOG) + behind), engine)
         reason = f"what stands behind {thing} 2 of the {name} data is no {name} data"
         assert told(stats) == [("truncated", 2 * len(LOG), 0, f"the compressed source is cut or damaged: {reason}")]
         assert len(offsets) == 2 * read(LOG, engine)[1].chunks
-    _, stats = read(save(tmp_path, suffix, pack(LOG) + pack(LOG)[:-5]), engine)
-    assert stats.damages[0].reason.endswith(f"the {name} data ends before its end mark (in its {thing} 2)")
+    for left in (1, len(pack(LOG)) - 5):
+        _, stats = read(save(tmp_path, suffix, pack(LOG) + pack(LOG)[:left]), engine)
+        assert stats.damages[0].reason.endswith(f"the {name} data ends before its end mark (in its {thing} 2)")
+
+
+@pytest.mark.parametrize("size", [2_000, 100_000])
+def test_a_block_of_zstd_before_a_damaged_head(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """It is whole, and is given, however much room there is for it."""
+    packer = zstandard.ZstdCompressor().compressobj()
+    data = noise(size)
+    packed = packer.compress(data) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    reserved = b"\x06\0\0"
+    path = save(tmp_path, "zst", packed + reserved + bytes(20))
+    expected = read(data, engine)[0]
+    for split in (None, 1, 700, 20_000):
+        if split is not None:
+            monkeypatch.setenv("CHUNKWIRE_TEST_SPLIT_BYTES", str(split))
+        for threads in (1, 2, 3):
+            tables = [chunkwire.usage(source, engine=engine, threads=threads) for source in (path, [path, path])]
+            assert [int(table.chunks.sum()) for table in tables] == [len(expected), 2 * len(expected)]
+            reason = "the compressed source is cut or damaged: the zstd data is damaged"
+            assert told(tables[0].stats)[0] == ("truncated", len(data), 0, reason)
+    for pieces in (cut(path.read_bytes(), 1), cut(path.read_bytes(), 1000)):
+        assert read(iter(pieces), engine)[0] == expected
 
 
 # --- bounds

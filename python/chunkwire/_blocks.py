@@ -16,6 +16,7 @@ from chunkwire._packing import (
     DAMAGED,
     END,
     HEAD_BYTES,
+    MAGIC,
     MORE,
     PART_NAMES,
     TOO_MUCH_MEMORY,
@@ -222,8 +223,8 @@ class _Packed:
             more = self._read(_INPUT_BYTES)
             self._packed += len(more)
             self._data += more
-            if not more:
-                return True  # the beginning of a part, as far as that tells: so it is cut
+            if not more:  # where it may be the beginning of a part it is cut
+                return any(magic.startswith(self._data) for magic in MAGIC.get(self._packing, ()))
         return packing == self._packing
 
     def _room(self) -> int:

@@ -13,6 +13,7 @@ __all__ = [
     "DAMAGED",
     "END",
     "HEAD_BYTES",
+    "MAGIC",
     "MORE",
     "NAMES",
     "PART_NAMES",
@@ -25,7 +26,8 @@ __all__ = [
 #: As many bytes as the longest magic has.
 HEAD_BYTES = 6
 
-_MAGIC = {
+#: How sources begin that are packed. (brotli has no first bytes of its own.)
+MAGIC = {
     "gzip": (b"\x1f\x8b",),
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes((first, 0x2A, 0x4D, 0x18)) for first in range(0x50, 0x60))),
     "xz": (b"\xfd7zXZ\0",),
@@ -45,13 +47,13 @@ _SMALL = 1 << 13
 _SMALL_INPUT = 1 << 10
 _GZIP_WITH_HEADER = 31
 _DEFLATE = -15
-_SKIPPABLE = _MAGIC["zstd"][1:]
+_SKIPPABLE = MAGIC["zstd"][1:]
 
 
 def packing_of(head: bytes) -> str | None:
     """How a source is packed that begins with these bytes: a name, "" for not at all, or None if that takes more."""
     short = False
-    for name, magics in _MAGIC.items():
+    for name, magics in MAGIC.items():
         if head.startswith(magics):
             return name
         short |= any(magic.startswith(head) for magic in magics)

@@ -132,8 +132,8 @@ impl<R: Read> Packed<R> {
             self.end += length;
             self.read += length as u64;
             if length == 0 {
-                // The beginning of a part, as far as that tells: so it is cut.
-                return Ok(true);
+                // Where it may be the beginning of a part it is cut.
+                return Ok(self.packing.begins(&self.input[self.start..self.end]).is_none());
             }
         }
     }

@@ -39,28 +39,29 @@ impl Packing {
     /// What a source is that begins with these bytes.
     #[must_use]
     pub fn of(head: &[u8]) -> Head {
-        let known: [(&[u8], Self); 4] = [
-            (b"\x1f\x8b", Self::Gzip),
-            (b"\x28\xb5\x2f\xfd", Self::Zstd),
-            (b"\xfd7zXZ\0", Self::Xz),
-            (b"BZh", Self::Bzip2),
-        ];
-        for (magic, packing) in known {
-            if head.starts_with(magic) {
-                return Head::Packed(packing);
-            }
-            if magic.starts_with(head) {
-                return Head::Short;
+        let mut is_short = false;
+        for packing in [Self::Gzip, Self::Zstd, Self::Xz, Self::Bzip2] {
+            match packing.begins(head) {
+                Some(true) => return Head::Packed(packing),
+                begins => is_short |= begins.is_none(),
             }
         }
-        // A skippable frame of zstd: its magic ends in a byte of 0x5?.
-        let skippable = [head.first().map_or(0x50, |first| first & 0xf0), 0x2a, 0x4d, 0x18];
-        let known = [0x50, 0x2a, 0x4d, 0x18];
-        let length = head.len().min(4);
-        if skippable[0] == 0x50 && head.get(1..length).unwrap_or_default() == &known[1..length.max(1)] {
-            return if length < 4 { Head::Short } else { Head::Packed(Self::Zstd) };
-        }
-        Head::Plain
+        if is_short { Head::Short } else { Head::Plain }
+    }
+
+    /// Does a source that is packed like this begin with these bytes? None if they are too few to say so.
+    pub(super) fn begins(self, head: &[u8]) -> Option<bool> {
+        let (head, magic): (_, &[u8]) = match self {
+            Self::Gzip => (head, b"\x1f\x8b"),
+            // A skippable frame: its first byte is any of 0x5?.
+            Self::Zstd if head.first().is_some_and(|first| first & 0xf0 == 0x50) => (&head[1..], b"\x2a\x4d\x18"),
+            Self::Zstd => (head, b"\x28\xb5\x2f\xfd"),
+            Self::Xz => (head, b"\xfd7zXZ\0"),
+            Self::Bzip2 => (head, b"BZh"),
+            Self::Brotli => return Some(false),
+        };
+        let is_short = head.len() < magic.len() && magic.starts_with(head);
+        (!is_short).then(|| head.starts_with(magic))
     }
 
     /// Its name.
@@ -93,7 +94,7 @@ impl Packing {
     pub(super) fn codec(self) -> Box<dyn Codec> {
         match self {
             Self::Gzip => Box::new(Gzip(Decompress::new_gzip(15))),
-            Self::Zstd => Box::new(Zstd { context: DCtx::create(), hint: ZSTD_FIRST }),
+            Self::Zstd => Box::new(Zstd { context: DCtx::create(), hint: ZSTD_FIRST, is_pending: false }),
             Self::Xz => Box::new(Xz(liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).ok())),
             Self::Bzip2 => Box::new(Bzip2(bzip2::Decompress::new(false))),
             Self::Brotli => {
@@ -144,22 +145,28 @@ impl Codec for Gzip {
     }
 }
 
-/// What a frame begins with at least.
+/// What a frame begins with at least, and the head of a block.
 const ZSTD_FIRST: usize = 5;
+const ZSTD_BLOCK_HEAD: usize = 3;
 
+/// A call that fails tells nothing of what it gave before. So each gets either the head of a block or its rest, and none
+/// that has still to give of a block: no damage takes a block with it that was whole.
 struct Zstd {
     context: DCtx<'static>,
-    /// What it wants next: the rest of a block and the head of the one behind. It gets no more at once, so that a
-    /// damaged block takes none with it that were whole.
+    /// What it wants next: the rest of a block, and the head of the one behind; or less.
     hint: usize,
+    /// May it have more of a block to give, for which there was no room?
+    is_pending: bool,
 }
 
 impl Codec for Zstd {
     fn unpack(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let (mut consumed, mut produced) = (0, 0);
         loop {
+            let is_flush = std::mem::take(&mut self.is_pending);
+            let wanted = if self.hint > ZSTD_BLOCK_HEAD { self.hint - ZSTD_BLOCK_HEAD } else { self.hint };
             let next = &input[consumed..];
-            let mut source = InBuffer::around(&next[..next.len().min(self.hint)]);
+            let mut source = InBuffer::around(&next[..if is_flush { 0 } else { next.len().min(wanted) }]);
             let mut room = OutBuffer::around(&mut output[produced..]);
             let result = self.context.decompress_stream(&mut room, &mut source);
             let step = (source.pos(), room.pos());
@@ -172,7 +179,8 @@ impl Codec for Zstd {
                 }
                 Ok(hint) => {
                     self.hint = hint;
-                    if step != (0, 0) && produced < output.len() {
+                    self.is_pending = produced == output.len();
+                    if (step != (0, 0) || is_flush) && !self.is_pending {
                         continue;
                     }
                     State::More
