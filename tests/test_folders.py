@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +90,32 @@ def test_a_glob_of_any_folders_reads_each_log_once(
     assert list(chunkwire.usage(str(tmp_path / "?x]**"), engine=engine).id) == ["e"], "a folder that is matched"
     with pytest.raises(FileNotFoundError, match="no file matches"):
         chunkwire.usage(str(folder / "**" / "*.no"), engine=engine)
+
+
+@pytest.mark.parametrize("does_write", [False, True])
+def test_who_waits_for_a_pipe_can_be_interrupted(engine: str, folder: Path, does_write: bool) -> None:
+    """Where nobody opens it for writing, or opens it and writes nothing."""
+    code = "import sys, numpy, chunkwire, chunkwire._reading; print('!', flush=True); "
+    code += "chunkwire.usage(sys.argv[1], engine=sys.argv[2], threads=1)"
+    command = [sys.executable, "-c", code, str(folder / "pipe.sse"), engine]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            writer = os.open(folder / "pipe.sse", os.O_WRONLY) if does_write else None
+            time.sleep(0 if does_write else 1)
+            for _ in range(50):
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.2)
+                    break
+            if writer is not None:
+                os.close(writer)
+            assert process.returncode == -signal.SIGINT
+            assert process.stderr is not None
+            assert "KeyboardInterrupt" in process.stderr.read()
+        finally:
+            process.kill()
 
 
 def test_the_command_line_tells_what_it_did_not_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

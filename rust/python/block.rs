@@ -1,6 +1,7 @@
 //! Bytes that Python gave, or that were read from a file, held so that batches can point into them.
 
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
@@ -81,6 +82,14 @@ pub struct Bounds {
     is_brotli: bool,
 }
 
+/// Is it a named pipe?
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    return std::fs::metadata(path).is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type()));
+    #[cfg(not(unix))]
+    return false;
+}
+
 /// What a feed gave.
 pub enum Next {
     /// A block.
@@ -104,7 +113,11 @@ impl Feed {
 
     fn bounded(source: &Bound<'_, PyAny>, bounds: Bounds) -> PyResult<Self> {
         if let Ok(path) = source.cast::<PyString>() {
-            let name: std::path::PathBuf = path.extract()?;
+            let name: PathBuf = path.extract()?;
+            if is_pipe(&name) {
+                let is_brotli = name.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br"));
+                return Self::of_pipe(path, Bounds { is_brotli, ..bounds });
+            }
             let blocks = source.py().detach(|| Blocks::open(&name, bounds.most));
             let blocks = blocks.map_err(|error| os_error(&error, path))?;
             return Ok(Self::File(Box::new(blocks)));
@@ -113,6 +126,15 @@ impl Feed {
             return Ok(Self::Unknown { iterator: None, head: vec![Block::from_python(source)?], bounds });
         }
         Ok(Self::Unknown { iterator: Some(source.try_iter()?.into_any().unbind()), head: Vec::new(), bounds })
+    }
+
+    /// Python opens a pipe and reads it: whoever waits for somebody to write can be interrupted there.
+    fn of_pipe(path: &Bound<'_, PyString>, bounds: Bounds) -> PyResult<Self> {
+        let py = path.py();
+        let read = py.import("io")?.getattr("FileIO")?.call1((path,))?.getattr("read")?;
+        let read = py.import("functools")?.getattr("partial")?.call1((read, AHEAD_BYTES))?;
+        let blocks = py.import("builtins")?.getattr("iter")?.call1((read, PyBytes::new(py, b"")))?;
+        Ok(Self::Unknown { iterator: Some(blocks.unbind()), head: Vec::new(), bounds })
     }
 
     /// For Python's collector of cycles: a generator may hold the object that holds this.
