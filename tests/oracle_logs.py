@@ -525,6 +525,7 @@ def lines_of_exchanges(reader: Reader, *, reads: bool) -> Log:
             looks = foreign(text, doc)
             if looks == "a bare chunk" and is_whole(doc):
                 exchange = Exchange(None, start, number)
+                exchange.kept = [value_of(find(valid, names_of(path), at)) for path in reader.keep]
                 reader.json_event(exchange, text.strip(SPACE), start + skip(text, 0), number, pending=False)
                 reader.done.append(exchange)
                 continue
@@ -535,9 +536,12 @@ def lines_of_exchanges(reader: Reader, *, reads: bool) -> Log:
                 continue
         key, known = "", True
         if reads and reader.id_field:
-            value = value_of(find(valid, names_of(reader.id_field), at))
+            found = find(valid, names_of(reader.id_field), at)
+            value = value_of(found)
             known = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-            key = json.dumps(value) if known else ""
+            key = json.dumps(value) if isinstance(value, str) else ""
+            if found is not None and known and not key:
+                key = found.data[found.node.start : found.node.end].decode()  # a number as it is written
         if reads:
             if error is not None and reader.id_field and not known:
                 fail(reader, None, error, start, number, ended)

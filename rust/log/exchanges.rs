@@ -121,8 +121,8 @@ impl Exchanges {
     }
 
     /// The same where a line is but a piece: behind the body's path come those of the id and the time, if there are such.
-    pub fn in_pieces(mut self, options: Options, has_id: bool, has_time: bool) -> Self {
-        self.reads = Some(Box::new(Reads::new(options)));
+    pub fn in_pieces(mut self, has_id: bool, has_time: bool) -> Self {
+        self.reads = Some(Box::default());
         self.id = has_id.then_some(0);
         self.time = has_time.then_some(usize::from(has_id));
         self.unkept = usize::from(has_id) + usize::from(has_time);
@@ -260,7 +260,9 @@ impl Exchanges {
             self.damaged_bytes += text.len() as u64;
         }
         if self.reads.is_some() {
-            if !self.take_piece(offset, error.is_some(), sink) {
+            if sort == Sort::Line {
+                self.take_alone(offset, sink);
+            } else if !self.take_piece(offset, error.is_some(), sink) {
                 if let Some(error) = error {
                     self.damaged_bytes += if self.found.kind == Body::Missing { 0 } else { text.len() as u64 };
                     let (kind, reason) = explain(error, line.ended);
@@ -400,33 +402,48 @@ impl Exchanges {
         if self.id.is_some() && known.is_none() && is_broken {
             return false;
         }
+        let now = self.time.and_then(|at| time_of(others[at].as_deref()));
         let Some(reads) = &mut self.reads else { return false };
-        // What was found outside all exchanges comes before what is found in this.
-        reads.add_damages(self.decoder.take_damages());
         let key = known.unwrap_or_default();
-        let kept = &others[self.unkept..];
         let mut one = match reads.take(&key) {
             Some(one) => {
                 sink.go_back(one.number);
                 one
             }
-            None => {
-                let one = reads.begin(self.exchanges, offset, kept.len());
-                self.exchanges += 1;
-                sink.begin_exchange(Exchange { number: one.number, offset, kept: Reads::kept(&one) });
-                one
-            }
+            None => self.begin_piece(offset, sink),
         };
-        if Reads::keep(&mut one, kept) {
+        one.now = now;
+        self.work_on(key, one, sink);
+        true
+    }
+
+    /// The same for a line that is an exchange by itself, whatever its id: a finished completion has no pieces.
+    fn take_alone<S: Sink>(&mut self, offset: u64, sink: &mut S) {
+        let mut one = self.begin_piece(offset, sink);
+        one.is_alone = true;
+        self.work_on(Vec::new(), one, sink);
+    }
+
+    fn begin_piece<S: Sink>(&mut self, offset: u64, sink: &mut S) -> Box<Piecewise> {
+        let one = Reads::begin(self.options, self.exchanges, offset, self.found.others.len() - self.unkept);
+        self.exchanges += 1;
+        sink.begin_exchange(Exchange { number: one.number, offset, kept: Reads::kept(&one) });
+        one
+    }
+
+    /// Puts this one to work.
+    fn work_on<S: Sink>(&mut self, key: Vec<u8>, mut one: Box<Piecewise>, sink: &mut S) {
+        let Some(reads) = &mut self.reads else { return };
+        // What was found outside all exchanges comes before what is found in this.
+        reads.add_damages(self.decoder.take_damages());
+        if Reads::keep(&mut one, &self.found.others[self.unkept..]) {
             sink.keep(Reads::kept(&one));
         }
-        one.now = self.time.and_then(|at| time_of(others[at].as_deref()));
         sink.time(one.now);
         reads.other_events = reads.events - one.decoder.events();
         one.decoder.set_shapes(self.decoder.take_shapes());
         std::mem::swap(&mut self.decoder, &mut one.decoder);
         self.piece = Some((key, one));
-        true
     }
 
     /// Lets the exchange that is at work wait again.
@@ -437,8 +454,9 @@ impl Exchanges {
         reads.other_events = reads.events;
         one.decoder.set_shapes(self.decoder.take_shapes());
         std::mem::swap(&mut self.decoder, &mut one.decoder);
-        if let Some(silent) = reads.put(key, one) {
-            self.end_piece(silent, sink);
+        let ended = if one.is_alone { Some(one) } else { reads.put(key, one) };
+        if let Some(ended) = ended {
+            self.end_piece(ended, sink);
         }
     }
 

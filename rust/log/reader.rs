@@ -37,7 +37,7 @@ impl Reader {
                 let first = std::iter::once(layout.field.clone().unwrap_or_default());
                 let paths = first.chain(id).chain(time).chain(wanted.keep.iter().cloned()).collect();
                 let log = Exchanges::new(options, paths, most);
-                let log = if is_reads { log.in_pieces(options, has_id, has_time) } else { log };
+                let log = if is_reads { log.in_pieces(has_id, has_time) } else { log };
                 Self::Exchanges(Box::new(log))
             }
             Format::Har | Format::Vcr => return None,

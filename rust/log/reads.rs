@@ -28,6 +28,8 @@ pub(super) struct Piecewise {
     kept: Vec<Option<Vec<u8>>>,
     /// When its last piece was read, in seconds.
     pub now: Option<f64>,
+    /// It is a line of its own, and ends with it.
+    pub is_alone: bool,
     last: u64,
 }
 
@@ -60,8 +62,8 @@ impl Piecewise {
 }
 
 /// All that are open.
+#[derive(Default)]
 pub(super) struct Reads {
-    options: Options,
     /// By id.
     open: HashMap<Vec<u8>, Box<Piecewise>>,
     /// Ids by the last line, the one that was silent longest first.
@@ -76,19 +78,6 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub fn new(options: Options) -> Self {
-        Self {
-            options,
-            open: HashMap::new(),
-            by_silence: BTreeMap::new(),
-            lines: 0,
-            ended: Stats::default(),
-            ended_paths: Paths::default(),
-            events: 0,
-            other_events: 0,
-        }
-    }
-
     /// Takes the exchange of this id out, if it is open.
     pub fn take(&mut self, id: &[u8]) -> Option<Box<Piecewise>> {
         let one = self.open.remove(id)?;
@@ -97,16 +86,17 @@ impl Reads {
     }
 
     /// A new one.
-    pub fn begin(&self, number: u64, offset: u64, kept: usize) -> Box<Piecewise> {
+    pub fn begin(options: Options, number: u64, offset: u64, kept: usize) -> Box<Piecewise> {
         Box::new(Piecewise {
             number,
             offset,
-            decoder: Decoder::new(self.options),
+            decoder: Decoder::new(options),
             first: None,
             open: None,
             clipped: None,
             kept: vec![None; kept],
             now: None,
+            is_alone: false,
             last: 0,
         })
     }

@@ -305,7 +305,15 @@ impl Walk<'_> {
         let ends = |&&(path, behind): &&Active| self.walker.paths[path].names().len() == behind;
         let ended: Vec<usize> = active.iter().filter(ends).map(|&(path, _)| path).collect();
         let further: Vec<Active> = active.iter().filter(|one| !ends(one)).copied().collect();
-        // Of members that come twice the last one counts, also if it is another thing.
+        let begins = match self.byte(at) {
+            b'"' => true,
+            b'{' | b'[' => depth < MAX_DEPTH,
+            _ => self.value(at, depth).is_ok(),
+        };
+        if !begins {
+            return self.value(at, depth);
+        }
+        // Of members that come twice the last one counts that has a value, also if it is another thing.
         for &(path, _) in active {
             match path.checked_sub(1) {
                 None => self.found.clear_body(),

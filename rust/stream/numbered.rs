@@ -13,7 +13,9 @@ impl Tracker {
     /// another chunk of the row, and anywhere if it has an id. Otherwise it is not taken.
     #[inline]
     pub fn goes_on(&mut self, row: usize, has_id: bool) -> bool {
-        let goes_on = self.current == Some(row) || (has_id && self.rows[row].open && !self.children.contains_key(&row));
+        // (Ids do not join across exchanges.)
+        let is_open_here = |one: &Self| one.rows[row].open && (!one.has_exchanges || one.open_rows.contains(&row));
+        let goes_on = self.current == Some(row) || (has_id && is_open_here(self) && !self.children.contains_key(&row));
         if goes_on {
             self.last = None;
             self.last_row = row;

@@ -45,6 +45,7 @@ class Exchange:
         "key",
         "last",
         "line",
+        "mark",
         "number",
         "offset",
         "open_places",
@@ -64,6 +65,7 @@ class Exchange:
         self.first: tuple[int, int] = (offset, line)  # where its body begins
         self.open_places: dict[int, tuple[int, int]] = {}  # where what is open begins: in the body, in the log
         self.last = KEEPALIVE  # what its last event was
+        self.mark: tuple[bytes, int, int] | None = None  # how its body ends that was clipped, and where that stands
         self.places: tuple[int, Places, int] | None = None  # of its last text: where that begins in the body; its line
 
     def place(self, offset: int) -> tuple[int, int]:
@@ -166,6 +168,7 @@ class ExchangesReader(LogReader):
             return True
         elif is_whole(value):
             exchange = self._begin_alone(offset, number)
+            self._keep_of(exchange, text)
             self._exchanges_sink.exchange(exchange)
             self._json_event(text.strip(SPACE), offset + skip_space(text, 0), number, at_end=False)
             self._exchanges_sink.end(exchange)
@@ -182,9 +185,7 @@ class ExchangesReader(LogReader):
         """The exchange that a line is of, with what the line says of it; None for a broken line without id."""
         key = ""
         if self._id is not None:
-            value = self._value(valid, self._id)
-            if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-                key = json.dumps(value)
+            key = self._key(valid, self._id)
         if not self._reads:
             exchange = self._begin_alone(offset, number)
         elif self._id is not None and not key and broken:
@@ -200,12 +201,25 @@ class ExchangesReader(LogReader):
         exchange.time = seconds_of(self._value(valid, self._time)) if self._time is not None else None
         if exchange.began is None:
             exchange.began = exchange.time
+        self._keep_of(exchange, valid)
+
+    def _keep_of(self, exchange: Exchange, valid: bytes) -> None:
         if self._keep:
             exchange.kept = exchange.kept or [None] * len(self._keep)
             for place, names in enumerate(self._keep):
                 value = self._value(valid, names)
                 if value is not ABSENT and value is not None:
                     exchange.kept[place] = value
+
+    @staticmethod
+    def _key(valid: bytes, names: tuple[str, ...]) -> str:
+        """What an id is told by: a text, or a number as it is written; nothing where it is neither."""
+        span = locate(valid, names, lambda place: place)
+        value = span.value() if span is not None else None
+        if isinstance(value, str):
+            return json.dumps(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return span.text().decode() if span is not None and is_number else ""
 
     def _value(self, valid: bytes, names: tuple[str, ...]) -> Any:
         span = locate(valid, names, lambda place: place)
@@ -247,6 +261,11 @@ class ExchangesReader(LogReader):
             if begins and begins in b"{[" and exchange.framer.is_between_events():
                 self._json(text, places.at, number, at_end=True)
             else:
+                # (Of a body in pieces it is known at its end alone which was the last.)
+                mark = None if self._reads else _MARK.search(text, max(len(text) - _MOST_MARK, 0))
+                if mark is not None:
+                    exchange.mark = (mark[0], places.at(mark.start()), number)
+                    text = text[: mark.start()]
                 self._events_of(exchange, text, places, number)
         elif first == b"{" or first == b"[":
             if span.whole or first == b"[":
@@ -285,18 +304,19 @@ class ExchangesReader(LogReader):
     def _end_exchange(self, exchange: Exchange) -> None:
         """Ends a body: its open event, and the mark of one that was clipped."""
         framer = exchange.framer
-        mark = framer.cut_off(_MARK, _MOST_MARK)
+        if (cut := framer.cut_off(_MARK, _MOST_MARK) if self._reads else None) is not None:
+            exchange.mark = (cut[0], *exchange.place(cut[1]))
         self._last_kind = ""
         frame = framer.finish(self._strict)
         if frame is not None:
             self._take_one(self._moved(frame, exchange.place(frame[1])), at_end=True)
         self._tell_foreign(framer, *exchange.first, self._events)
-        if mark is not None:
-            text, offset = mark
+        if exchange.mark is not None:
+            text, *place = exchange.mark
             self._bytes[DAMAGE] += len(text)
             if self._last_kind != "truncated":
                 reason = f"the body was clipped: it ends in {text.decode('utf-8', 'replace').strip()!r}"
-                self._lost_outside("truncated", reason, *exchange.place(offset))
+                self._lost_outside("truncated", reason, *place)
         self._comments += framer.comments
         self._comment_bytes += framer.comment_bytes
         self._skipped_bytes += framer.skipped_bytes

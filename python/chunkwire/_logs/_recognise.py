@@ -199,7 +199,9 @@ def _best(candidates: Iterable[_Candidate]) -> _Path | None:
 def _members_of(objects: list[dict[str, Any]]) -> str:
     """The names of the members of lines, for a message."""
     names = list(dict.fromkeys(name for line in objects for name in line))
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    # (Surrogates that stand alone cannot be shown.)
+    shown = [name.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for name in names[:_NAMED]]
+    return ", ".join(shown) + (", ..." if len(names) > _NAMED else "")
 
 
 def _rank(path: _Path) -> int:

@@ -191,7 +191,7 @@ class ExchangeNumbers:
 
     def done(self, offset: int) -> None:
         """Takes a `[DONE]`."""
-        self._tracker().done(offset)
+        self._count(self._tracker().done, offset)
 
     def server_error(self, body: Any, offset: int, line: int, event: int) -> None:
         """Takes an error that the server sent."""
@@ -213,8 +213,8 @@ class ExchangeNumbers:
     def _number(self, take: Any, *found: Any) -> None:
         tracker = self._tracker()
         take(*found)
-        local = tracker.number()
-        self.streams.append(self._begin(local + 1)[local])
+        # (A part of a stream that turns out to be another has begun, too, though its next chunk is still to come.)
+        self.streams.append(self._begin(tracker.begun)[tracker.number()])
 
     def _count(self, take: Any, *found: Any) -> None:
         """Takes what may begin a stream that has no chunk yet."""

@@ -1,0 +1,183 @@
+"""Generated logs of JSON: both engines say the same of each, chunk by chunk, row by row, byte by byte. Behind them what
+such logs have shown to be wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chunkwire
+import generators as generate
+from chunkwire._packing import packing_of
+from chunkwire._rows import COLUMNS, MEASURES
+from messages import told
+from odd_logs import OddLog, odd_logs
+from support import drain, full, push
+
+
+def stats_of(stats: Any, *, in_order: bool) -> dict[str, Any]:
+    """All that was counted. Reads take turns: there an engine may tell damages in the order of the log, or in that in
+    which they were found."""
+    found = asdict(stats)
+    if not in_order:
+        found["damages"] = sorted(map(repr, found["damages"]))
+    return found
+
+
+def refused(error: Exception) -> tuple[str, ...]:
+    """Why a log is not read at all."""
+    return (type(error).__name__, getattr(error, "kind", ""), str(error))
+
+
+def said(engine: str, log: OddLog, **options: Any) -> dict[str, Any]:
+    """All that an engine says of a log, or why it does not read it."""
+    how: dict[str, Any] = {"engine": engine} | log.how | options
+    in_order = how.get("format", "reads") != "reads"
+    found: dict[str, Any] = {}
+
+    def decoded() -> None:
+        chunks = chunkwire.decode(log.data, **how)
+        found["decoded"] = full(drain(chunks))
+        found["stats"] = stats_of(chunks.stats, in_order=in_order)
+        counted = [count for name, count in found["stats"].items() if name.endswith("_bytes")]
+        assert sum(counted) == found["stats"]["bytes"]
+
+    def usage() -> None:
+        table = chunkwire.usage(log.data, estimate=True, keep=log.keep, **how)
+        columns = {name: table._column(name).tolist() for name in (*COLUMNS, *MEASURES, "valid", "measured")}
+        columns |= {f"kept {path}": table.kept[path].tolist() for path in log.keep}
+        columns["raw"] = [table.raw(row) for row in range(len(table))]
+        found.update({name: [repr(value) for value in values] for name, values in columns.items()})
+        found["usage stats"] = stats_of(table.stats, in_order=False)
+
+    def completions() -> None:
+        completions = chunkwire.completions(log.data, **how)
+        found["completions"] = told(completions)
+        found["completions stats"] = stats_of(completions.stats, in_order=False)
+
+    def others() -> None:
+        texts = drain(chunkwire.contents(log.data, on_error="skip", **how))
+        found["contents"] = [refused(text) if isinstance(text, Exception) else text for text in texts]
+        batches = list(chunkwire.batches(log.data, on_error="skip", **how))
+        for name in ("stream", "offset", "content", "finish_reason"):
+            found[f"batches {name}"] = [value for batch in batches for value in list(getattr(batch, name))]
+
+    for ask in (decoded, usage, completions, others):
+        try:
+            ask()
+        except (chunkwire.DecodeError, ImportError) as error:
+            found[f"{ask.__name__} is refused"] = refused(error)
+    return found
+
+
+@settings(max_examples=300)
+@given(log=odd_logs(), strict=st.sampled_from([False, False, True]), limit=st.sampled_from([None, None, None, 200]))
+def test_engines_agree(native: str, log: OddLog, strict: bool, limit: int | None) -> None:
+    if packing_of(log.data[:6]) != "":
+        return
+    options: dict[str, Any] = {"strict": strict} | ({"max_event_bytes": limit} if limit else {})
+    expected = said("simdjson", log, **options)
+    found = said(native, log, **options)
+    for name in expected:
+        assert found[name] == expected[name], name
+    assert found == expected
+
+
+@settings(max_examples=150)
+@given(log=odd_logs(), draw=st.data())
+def test_logs_in_pieces(native: str, log: OddLog, draw: Any) -> None:
+    """Through `Decoder`, where the format is known."""
+    if "format" not in log.how:
+        return
+    pieces = draw.draw(generate.pieces(log.data))
+    found = []
+    for engine in ("simdjson", native):
+        decoder = chunkwire.Decoder(engine=engine, **log.how)
+        found.append((full(push(decoder, pieces)), stats_of(decoder.stats, in_order=False)))
+    assert found[0] == found[1]
+
+
+# --- what they have shown
+
+
+def body(*ids: str) -> str:
+    """A chunk under each of these ids."""
+    docs = ({"id": id, "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]} for id in ids)
+    return "".join(f"data: {json.dumps(doc)}\n\n" for doc in docs)
+
+
+def lines(*docs: Any) -> bytes:
+    return b"".join(json.dumps(doc).encode() + b"\n" for doc in docs)
+
+
+def streams(engine: str, data: bytes, **how: Any) -> list[int]:
+    """The number of each chunk's stream."""
+    return [int(number) for batch in chunkwire.batches(data, engine=engine, **how) for number in batch.stream]
+
+
+READS: dict[str, Any] = {"format": "reads", "field": "text", "id_field": "n"}
+WHOLE = {"object": "chat.completion", "id": "w", "user": "ann", "n": 1, "choices": [{"message": {"content": "x"}}]}
+
+
+def test_a_finished_completion_among_reads_is_an_exchange_of_its_own(engine: str) -> None:
+    """It is a request with its response, whatever it has in the place of an id."""
+    data = lines(
+        {"n": 1, "text": body("a")}, WHOLE, {"text": body("b")}, WHOLE | {"id": "v"}, {"n": 1, "text": body("a")}
+    )
+    table = chunkwire.usage(data, engine=engine, keep=["user"], **READS)
+    assert table.stats.exchanges == 4
+    assert list(table.id) == ["a", "w", "b", "v"]
+    assert list(table.chunks) == [2, 1, 1, 1]
+    assert list(table.kept["user"]) == [None, "ann", None, "ann"]
+    without = chunkwire.usage(data, engine=engine, format="reads", field="text")
+    assert (without.stats.exchanges, list(without.id)) == (3, ["a", "w", "b", "v"])
+    exchanges = lines({"text": body("a")}, WHOLE)
+    kept = chunkwire.usage(exchanges, engine=engine, format="exchanges", field="text", keep=["user"]).kept["user"]
+    assert list(kept) == [None, "ann"]
+
+
+def test_an_id_that_is_a_number_is_what_is_written(engine: str) -> None:
+    data = b"".join(
+        b'{"n": %b, "text": "x"}\n' % number for number in (b"1", b"1.0", b"1e0", b"1", b"0", b"-0", b'"1"')
+    )
+    assert chunkwire.usage(data, engine=engine, **READS).stats.exchanges == 6
+
+
+def test_streams_of_reads_are_numbered_within_their_exchange(engine: str) -> None:
+    data = lines({"n": 1, "text": body("", "a")}, {"n": 2, "text": body("a")}, {"n": 1, "text": body("a")})
+    assert streams(engine, data, **READS) == [0, 0, 1, 0]
+    assert list(chunkwire.usage(data, engine=engine, **READS).chunks) == [3, 1]
+    data = lines({"n": 1, "text": "data: [DONE]\n\n"}, {"n": 2, "text": body("a")})
+    assert streams(engine, data, **READS) == [1]
+    # What seemed to be a part of a stream is another as soon as that goes on behind it.
+    data = lines({"n": 1, "text": body("a", "b", "a")}, {"n": 2, "text": body("c")})
+    assert list(chunkwire.usage(data, engine=engine, **READS).id) == ["a", "b", "c"]
+    assert streams(engine, data, **READS) == [0, 0, 0, 2]
+
+
+def test_the_mark_of_a_clipped_body_is_not_of_its_last_event(engine: str) -> None:
+    data = lines({"text": body("a") + ": " + 90 * "x" + "[truncated]"})
+    stats = chunkwire.usage(data, engine=engine, format="exchanges", field="text", max_event_bytes=100).stats
+    assert [one.kind for one in stats.damages] == ["truncated"]
+
+
+@pytest.mark.parametrize("rest", ["", " ", "n", "fals", "-", '"', "[", "null", "5"])
+def test_a_member_that_comes_again_and_breaks_off(engine: str, rest: str) -> None:
+    """Where nothing of its value is there, it takes none with it that was whole."""
+    data = lines({"user": "ann", "text": body("a")})[:-2].decode() + f', "user": {rest}'
+    how: dict[str, Any] = {"engine": engine, "format": "exchanges", "field": "text", "keep": ["user"]}
+    kept = list(chunkwire.usage(data.encode(), **how).kept["user"])
+    assert kept == ["ann" if rest in ("", " ", "n", "fals", "-") else 5 if rest == "5" else None]
+    table = chunkwire.usage(lines({"text": body("a")})[:-2] + f', "text": {rest}'.encode(), **how)
+    assert int(table.chunks.sum()) == (rest in ("", " ", "n", "fals", "-"))
+
+
+def test_what_is_told_of_members_can_be_shown(engine: str) -> None:
+    with pytest.raises(chunkwire.DecodeError) as caught:
+        list(chunkwire.decode(b'{"\\ud83d": 1}\n{"\\u00e9": 1}\n', engine=engine))
+    assert "(members: \ufffd\ufffd\ufffd, é)" in caught.value.reason
