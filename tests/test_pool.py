@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 import chunkwire
 import logs
@@ -219,6 +220,26 @@ def test_packed_files_are_bounded(tmp_path: Path, native: str) -> None:
         ("source_too_large", paths[4], 100),
         ("source_too_large", paths[9], 100),
     ]
+
+
+def test_small_files_that_unpack_to_much_keep_nobody_waiting(tmp_path: Path, native: str) -> None:
+    """Between some blocks of them somebody looks whether the caller was interrupted, and tells how far it is."""
+    packer = zstandard.ZstdCompressor(level=1).compressobj()
+    bomb = packer.compress(b"\n" * (200 << 20)) + packer.flush()
+    paths = []
+    for number in range(12):
+        paths.append(tmp_path / f"{number:02}.sse.zst")
+        paths[-1].write_bytes(bomb)
+    told = []
+
+    def stop(done: int, total: int | None) -> None:
+        told.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        chunkwire.usage(paths, engine=native, threads=1, progress=stop)
+    assert told[0][0] < 6 * len(bomb)
+    assert told[0][1] == 12 * len(bomb)
 
 
 def test_the_pool_closes_its_files(tmp_path: Path, native: str) -> None:

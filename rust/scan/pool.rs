@@ -25,6 +25,9 @@ const TOGETHER: usize = 64;
 const TOGETHER_BYTES: u64 = 1 << 20;
 /// A packed file counts as so many times its size.
 const PACKED_WEIGHT: u64 = 10;
+/// So many blocks are read of small files before the caller may look at something else: of packed ones any number may
+/// come out.
+const BLOCKS_AT_ONCE: usize = 64;
 
 /// What a caller can choose.
 pub struct Setup {
@@ -144,7 +147,7 @@ struct Worker {
     at: At,
 }
 
-/// The large file that a thread is at.
+/// The files that a thread is at.
 #[derive(Default)]
 enum At {
     #[default]
@@ -153,6 +156,18 @@ enum At {
     Open(Arc<Open>),
     /// One that cannot be split, by its number.
     Alone(usize, Box<Alone>),
+    /// Small ones, one behind the other.
+    Together(Box<Together>),
+}
+
+/// Small files that one thread reads.
+struct Together {
+    /// The first that is not read yet, and the end of all.
+    number: usize,
+    end: usize,
+    /// It has begun to read that.
+    begun: Option<Alone>,
+    tables: Vec<Table>,
 }
 
 impl Pool {
@@ -344,14 +359,15 @@ impl Common {
         match std::mem::take(&mut worker.at) {
             At::Nothing => match self.next() {
                 Next::Job(job) if job.is_large => self.open(job.first, worker),
-                Next::Job(job) => {
-                    let tables = self.read_together(&job, worker);
-                    self.give(tables);
+                Next::Job(Job { first, count, .. }) => {
+                    let some = Together { number: first, end: first + count, begun: None, tables: Vec::new() };
+                    self.read_together(Box::new(some), worker);
                 }
                 Next::Help(open) => worker.at = At::Open(open),
                 Next::Nothing => return false,
             },
             At::Open(open) => self.go_on(open, worker),
+            At::Together(some) => self.read_together(some, worker),
             At::Alone(number, mut alone) => match alone.work(&self.read) {
                 Ok(true) if !self.stop.load(Relaxed) => worker.at = At::Alone(number, alone),
                 more => {
@@ -452,35 +468,56 @@ impl Common {
         Ok(alone.map(|alone| Begun::Alone(Box::new(alone))))
     }
 
-    /// Reads small files.
-    fn read_together(&self, job: &Job, worker: &mut Worker) -> Vec<Table> {
-        let mut tables: Vec<Table> = Vec::new();
-        for number in job.first..job.first + job.count {
-            let found = self.read(number, worker);
-            match tables.last_mut() {
+    /// Reads small files, some blocks of them.
+    fn read_together(&self, mut some: Box<Together>, worker: &mut Worker) {
+        let mut left = BLOCKS_AT_ONCE;
+        while some.number < some.end && !self.stop.load(Relaxed) {
+            let begun =
+                some.begun.take().map_or_else(|| self.begin_small(some.number, worker), |alone| Ok(Some(alone)));
+            let found = match begun {
+                Ok(Some(mut alone)) => match self.read(&mut alone, &mut left) {
+                    Ok(true) => {
+                        some.begun = Some(alone);
+                        worker.at = At::Together(some);
+                        return;
+                    }
+                    Ok(false) => {
+                        let (streams, stats, memory) = alone.finish(&mut worker.learned);
+                        worker.memory = memory;
+                        Ok(Some((streams, stats)))
+                    }
+                    Err(error) => Err(error),
+                },
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match some.tables.last_mut() {
                 Some(table) if !table.is_elsewhere() && !matches!(found, Ok(None)) => {
                     table.add(found, &mut worker.objects);
                 }
-                _ => tables.push(self.table(number, found, worker)),
+                _ => some.tables.push(self.table(some.number, found, worker)),
             }
+            some.number += 1;
         }
-        tables
+        self.give(some.tables);
     }
 
-    /// Reads a small file; None if it is not for this.
-    fn read(&self, number: usize, worker: &mut Worker) -> io::Result<Option<(Streams, Stats)>> {
+    /// Recognises a small file; None if it is not for this.
+    fn begin_small(&self, number: usize, worker: &mut Worker) -> io::Result<Option<Alone>> {
         let Worker { learned, memory, .. } = worker;
         let blocks = alone::begin(&self.paths[number], self.setup.most, &self.setup.wanted.request, memory)?;
-        let Some(mut alone) = Alone::new(blocks, std::mem::take(memory), &self.setup, learned) else {
-            return Ok(None);
-        };
-        let mut goes_on = true;
-        while goes_on {
-            goes_on = alone.work(&self.read)? && !self.stop.load(Relaxed);
+        Ok(Alone::new(blocks, std::mem::take(memory), &self.setup, learned))
+    }
+
+    /// Reads so many blocks of a small file; true if there may be more.
+    fn read(&self, alone: &mut Alone, left: &mut usize) -> io::Result<bool> {
+        while alone.work(&self.read)? {
+            *left -= 1;
+            if *left == 0 {
+                return Ok(true);
+            }
         }
-        let (streams, stats, buffer) = alone.finish(learned);
-        *memory = buffer;
-        Ok(Some((streams, stats)))
+        Ok(false)
     }
 }
 
