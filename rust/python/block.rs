@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
@@ -90,6 +91,21 @@ fn is_pipe(path: &Path) -> bool {
     return false;
 }
 
+/// Opens a pipe in a thread, which stays behind where whoever waits for somebody to write is interrupted.
+fn open_pipe(py: Python<'_>, path: PathBuf, most: Option<u64>) -> PyResult<io::Result<Blocks>> {
+    let (sender, mut opened) = channel();
+    let thread = std::thread::Builder::new().name("chunkwire-open".into());
+    thread.spawn(move || sender.send(Blocks::open(&path, most)))?;
+    loop {
+        let opened = &mut opened;
+        match py.detach(move || opened.recv_timeout(PATIENCE)) {
+            Ok(blocks) => return Ok(blocks),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(PyRuntimeError::new_err("the pipe was not opened")),
+        }
+    }
+}
+
 /// What a feed gave.
 pub enum Next {
     /// A block.
@@ -114,11 +130,12 @@ impl Feed {
     fn bounded(source: &Bound<'_, PyAny>, bounds: Bounds) -> PyResult<Self> {
         if let Ok(path) = source.cast::<PyString>() {
             let name: PathBuf = path.extract()?;
-            if is_pipe(&name) {
-                let is_brotli = name.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br"));
-                return Self::of_pipe(path, Bounds { is_brotli, ..bounds });
-            }
-            let blocks = source.py().detach(|| Blocks::open(&name, bounds.most));
+            let py = source.py();
+            let blocks = if is_pipe(&name) {
+                open_pipe(py, name, bounds.most)?
+            } else {
+                py.detach(|| Blocks::open(&name, bounds.most))
+            };
             let blocks = blocks.map_err(|error| os_error(&error, path))?;
             return Ok(Self::File(Box::new(blocks)));
         }
@@ -126,15 +143,6 @@ impl Feed {
             return Ok(Self::Unknown { iterator: None, head: vec![Block::from_python(source)?], bounds });
         }
         Ok(Self::Unknown { iterator: Some(source.try_iter()?.into_any().unbind()), head: Vec::new(), bounds })
-    }
-
-    /// Python opens a pipe and reads it: whoever waits for somebody to write can be interrupted there.
-    fn of_pipe(path: &Bound<'_, PyString>, bounds: Bounds) -> PyResult<Self> {
-        let py = path.py();
-        let read = py.import("io")?.getattr("FileIO")?.call1((path,))?.getattr("read")?;
-        let read = py.import("functools")?.getattr("partial")?.call1((read, AHEAD_BYTES))?;
-        let blocks = py.import("builtins")?.getattr("iter")?.call1((read, PyBytes::new(py, b"")))?;
-        Ok(Self::Unknown { iterator: Some(blocks.unbind()), head: Vec::new(), bounds })
     }
 
     /// For Python's collector of cycles: a generator may hold the object that holds this.
