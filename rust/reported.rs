@@ -12,7 +12,8 @@ fn finite(object: Value<'_>, key: Key) -> Option<f64> {
 }
 
 fn number(value: Value<'_>) -> Option<f64> {
-    value.number_value().filter(|number| number.is_finite())
+    // (What is -0 is 0.)
+    value.number_value().filter(|number| number.is_finite()).map(|number| number + 0.0)
 }
 
 /// A cost: a number, or an object with one as `total_cost` (Perplexity) or `usd` (Venice, Hyper).

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import chunkwire
 import generators as generate
+from chunkwire import _engine
 from chunkwire._packing import packing_of
 from chunkwire._rows import COLUMNS, MEASURES
 from messages import told
@@ -181,3 +182,28 @@ def test_what_is_told_of_members_can_be_shown(engine: str) -> None:
     with pytest.raises(chunkwire.DecodeError) as caught:
         list(chunkwire.decode(b'{"\\ud83d": 1}\n{"\\u00e9": 1}\n', engine=engine))
     assert "(members: \ufffd\ufffd\ufffd, é)" in caught.value.reason
+
+
+def test_what_is_less_than_nothing_by_its_sign_alone_is_nothing(engine: str) -> None:
+    usage = '{"cost_in_usd_ticks": -0, "completion_time": -0.0, "prompt_time": -0}'
+    data = f'{{"id": "a", "choices": [], "usage": {usage}}}\n'.encode()
+    table = chunkwire.usage(data, engine=engine, format="chunks")
+    cells = (table.cost[0], table.generation_time[0], table.time_to_first_token[0])
+    assert [str(float(cell)) for cell in cells] == ["0.0", "0.0", "0.0"]
+
+
+def test_a_byte_order_mark_before_another_line_hides_it(engine: str) -> None:
+    """Also from who looks which format it is."""
+    data = lines({"n": 1}) + b"\xef\xbb\xbf" + lines({"text": body("a")})
+    assert tuple(_engine.load(engine).recognise(data))[1] is None
+    data = b"\xef\xbb\xbf" + lines({"text": body("a")})
+    assert tuple(_engine.load(engine).recognise(data))[1] == "text"
+
+
+def test_an_unknown_field_is_of_the_event_behind_it(engine: str) -> None:
+    """Behind that no event is open: what comes next may be JSON."""
+    data = lines(
+        {"text": "field\n" + body("a")}, {"text": "[DONE]"}, {"text": "field\ndata: {}\n\n"}, {"text": "[DONE]"}
+    )
+    stats = chunkwire.usage(data, engine=engine, format="reads", field="text").stats
+    assert (stats.chunks, stats.done, stats.skipped_bytes) == (1, 2, 12)

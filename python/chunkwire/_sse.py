@@ -80,7 +80,7 @@ class Framer:
         self._invalid_field = False
 
     def _is_between_blocks(self) -> bool:
-        return not (self._block_bytes or self._block_comment_bytes or self._dropping)
+        return not (self._block_bytes or self._block_comment_bytes or self._has_skipped or self._dropping)
 
     @property
     def foreign(self) -> bytes | None:
@@ -183,7 +183,7 @@ class Framer:
 
     def is_between_events(self) -> bool:
         """Is no line and no block open?"""
-        return not (self._partial or self._mark or self._has_skipped) and self._is_between_blocks()
+        return not (self._partial or self._mark) and self._is_between_blocks()
 
     def cut_off(self, mark: re.Pattern[bytes], most: int) -> tuple[bytes, int] | None:
         """Takes what matches off the end of the open line, at most so many bytes; gives it and where it stood."""

@@ -309,7 +309,9 @@ struct Candidate {
 
 /// The lines that are objects, as far as they are there.
 pub(super) fn objects(head: &[u8]) -> Vec<Seen> {
-    let values = lines(head).filter_map(|line| first_value(line).0);
+    // (Only the first line may begin with a byte order mark: behind another there is no JSON.)
+    let whole = lines(&head[behind_mark(head)..]).filter(|line| behind_mark(line) == 0);
+    let values = whole.filter_map(|line| first_value(line).0);
     values.filter(|line| matches!(line, Seen::Object(..))).collect()
 }
 
