@@ -29,6 +29,8 @@ __all__ = [
     "counted",
     "expanded",
     "find",
+    "is_archive",
+    "is_log",
     "resolve",
     "size_of",
 ]

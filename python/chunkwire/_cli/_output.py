@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from chunkwire import Stats
-from chunkwire._archives import is_archive, is_log
 from chunkwire._formats import absent
 from chunkwire._links import LINK
 from chunkwire._render import Column, Total, as_text, cell_text, fitted, footers, printable, shortened
-from chunkwire._sources import SUFFIXES, find
+from chunkwire._sources import SUFFIXES, find, is_archive, is_log
 
 __all__ = [
     "OutputError",
