@@ -95,7 +95,7 @@ fn is_pipe(path: &Path) -> bool {
 fn open_pipe(py: Python<'_>, path: PathBuf, most: Option<u64>) -> PyResult<io::Result<Blocks>> {
     let (sender, mut opened) = channel();
     let thread = std::thread::Builder::new().name("chunkwire-open".into());
-    thread.spawn(move || sender.send(Blocks::open(&path, most)))?;
+    thread.spawn(move || drop(sender.send(Blocks::open(&path, most))))?;
     loop {
         let opened = &mut opened;
         match py.detach(move || opened.recv_timeout(PATIENCE)) {
