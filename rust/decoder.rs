@@ -203,7 +203,8 @@ pub trait Sink {
         self.chunk(Found { place, text, at, raw: None, first_node });
     }
     /// Would chunks of this template, straight behind the last one, be no more to it than that many, and what the last of
-    /// them [reports](Template::reports)? Then they are told by [`repeated`](Self::repeated).
+    /// them [reports](Template::reports)? Then they are told by [`repeated`](Self::repeated), to a sink that no such chunk
+    /// fills.
     fn counts(&self, _: &Template) -> bool {
         false
     }
@@ -366,7 +367,7 @@ impl Decoder {
             if sink.is_full() {
                 break;
             }
-            if shapes.is_steady() {
+            if *left > 0 && shapes.is_steady() {
                 let around = Around { opening: &input[begin..start], closing: &input[matched.end..matched.behind] };
                 let max_event_bytes = self.options.max_event_bytes;
                 let followers = Followers { input, around, max_event_bytes, most: *left };

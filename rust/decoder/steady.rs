@@ -25,12 +25,13 @@ impl Followers<'_> {
     #[inline(never)]
     pub fn take<S: Sink>(self, shapes: &mut Shapes, at: &mut usize, place: &mut Place, sink: &mut S) -> usize {
         let Some(mut steady) = shapes.steady() else { return 0 };
-        let taken = if sink.counts(steady.template()) {
+        let Self { input, around: Around { opening, .. }, most, .. } = self;
+        let taken = if steady.can_count() && sink.counts(steady.template()) {
             self.count(&mut steady, at, place, sink)
         } else {
             self.tell(&mut steady, at, place, sink)
         };
-        steady.end(taken);
+        steady.end(taken, taken < most && input[*at..].starts_with(opening));
         taken
     }
 

@@ -26,7 +26,8 @@ impl Drop for Temporary {
 }
 
 fn whole(source: &[u8]) -> (Streams, Stats) {
-    let (mut decoder, mut tracker) = (Decoder::new(Options::default()), Tracker::default());
+    let options = Options { shapes: false, ..Options::default() };
+    let (mut decoder, mut tracker) = (Decoder::new(options), Tracker::default());
     while decoder.decode(source, &mut 0, usize::MAX, &mut tracker) {}
     decoder.finish(&mut tracker);
     (tracker.finish(), decoder.stats())
@@ -141,6 +142,13 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
 
 #[test]
 fn of_usage_in_every_chunk_the_last_counts() {
+    // Of so many, those in the middle are taken in turn.
+    for chunks in [10, 50] {
+        check_usage_in_every_chunk(chunks);
+    }
+}
+
+fn check_usage_in_every_chunk(chunks: usize) {
     let tails: [fn(usize) -> String; 10] = [
         |token| format!("\"usage\":{{\"completion_tokens\":{token}}}"),
         |token| format!("\"usage\":{{\"completion_tokens\":{token},\"cost\":0.{token}}},\"cost\":{token}"),
@@ -176,18 +184,18 @@ fn of_usage_in_every_chunk_the_last_counts() {
             let tail = tails[stream % 10](token);
             format!("data: {{\"id\":{id},\"model\":\"m{model}\",\"created\":1,\"choices\":[{choices}],{tail}}}\n\n")
         };
-        for token in 0..10 {
+        for token in 0..chunks {
             log += &chunk(
                 &format!("{{\"index\":0,\"delta\":{{\"content\":\"t{token}\"}},\"finish_reason\":null}}"),
                 token,
             );
         }
         if stream % 2 == 0 {
-            log += &chunk("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", 10);
+            log += &chunk("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}", chunks);
             log += "data: [DONE]\n\n";
         }
         // Of the stream that has ended, or of one that goes on.
-        for token in 11..15 {
+        for token in chunks + 1..chunks + 5 {
             log += &chunk("", token);
         }
     }
@@ -195,8 +203,10 @@ fn of_usage_in_every_chunk_the_last_counts() {
     let (streams, stats) = whole(&source);
     let expected = (seen(streams), stats);
     for threads in 1..4 {
-        for part_bytes in [1, 300, 1000, 3000, 1 << 20] {
-            let Outcome::Done(done) = scan("usage", &source, threads, part_bytes).0 else { panic!("not split") };
+        for part_bytes in [1, 300, 1000, 3000, 20_000, 1 << 20] {
+            let Outcome::Done(done) = scan(&format!("usage-{chunks}"), &source, threads, part_bytes).0 else {
+                panic!("not split")
+            };
             assert_eq!((seen(done.0), done.1), expected, "{threads} threads, {part_bytes} bytes");
         }
     }

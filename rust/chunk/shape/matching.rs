@@ -136,6 +136,9 @@ pub(super) struct Counting<'a> {
 }
 
 impl Counting<'_> {
+    /// Those of more holes are none to count.
+    pub const MOST_HOLES: usize = 6;
+
     /// Counts those from `input[at..]` on, up to `most`.
     pub fn count(self, input: &[u8], at: usize, most: usize) -> Counted {
         match self.template.holes() {
@@ -145,7 +148,7 @@ impl Counting<'_> {
             3 => self.with_holes::<3>(input, at, most),
             4 => self.with_holes::<4>(input, at, most),
             5 => self.with_holes::<5>(input, at, most),
-            6 => self.with_holes::<6>(input, at, most),
+            Self::MOST_HOLES => self.with_holes::<6>(input, at, most),
             _ => Counted { events: 0, last: at, behind: at },
         }
     }

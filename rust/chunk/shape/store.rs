@@ -89,7 +89,7 @@ pub struct Shapes {
     clock: u64,
     /// The shape of the last event that has one.
     last: Number,
-    /// How many more have come since with that shape, each as it was guessed.
+    /// How many more have come since with that shape, each as it was guessed; from 0 again when it led to little.
     streak: u32,
     /// The shape of an event before which there was none: how a stream begins.
     first: Number,
@@ -198,9 +198,10 @@ impl Shapes {
 
     /// Takes the events behind the last one, for as long as they are like it.
     pub fn steady(&mut self) -> Option<Steady<'_>> {
-        let Self { shapes, tried, credit, streams, max_digits, last, .. } = self;
+        let Self { shapes, tried, credit, streams, streak, max_digits, last, .. } = self;
         let Shape { template, matches, .. } = shapes.get_mut(*last as usize)?;
-        Some(Steady { template, matches, tried, credit, streams, max_digits: *max_digits })
+        tried.spans.resize(template.holes(), Span::default());
+        Some(Steady { template, matches, tried, credit, streams, streak, max_digits: *max_digits })
     }
 
     /// Tries the shape with which another stream began.
@@ -485,6 +486,7 @@ pub struct Steady<'a> {
     tried: &'a mut Tried,
     credit: &'a mut Credit,
     streams: &'a mut Streams,
+    streak: &'a mut u32,
     max_digits: usize,
 }
 
@@ -502,8 +504,15 @@ impl Steady<'_> {
         matching::again(self.template, input, at, self.max_digits, &mut self.tried.spans)
     }
 
+    /// Are there few enough holes to [count](Self::count) them?
+    #[inline]
+    #[must_use]
+    pub fn can_count(&self) -> bool {
+        self.template.holes() <= Counting::MOST_HOLES
+    }
+
     /// Counts the events from `input[at..]` on, up to `most`, that have this around them, and with it so many bytes at
-    /// most. (Those of many holes are none to count.)
+    /// most.
     pub fn count(&mut self, input: &[u8], at: usize, most: usize, around: Around<'_>, max_bytes: usize) -> Counted {
         let Self { template, tried, max_digits, .. } = self;
         let memory = &mut tried.literals;
@@ -524,8 +533,12 @@ impl Steady<'_> {
         &self.tried.spans
     }
 
-    /// Takes note of how many there were.
-    pub fn end(self, events: usize) {
+    /// Takes note of how many there were, and whether one that is not like them `missed`. If they were few, it takes some
+    /// events again until more are looked for: what missed is read twice, which may happen to one event in a dozen.
+    pub fn end(self, events: usize, missed: bool) {
+        if events == 0 || (missed && events < STEADY as usize) {
+            *self.streak = 0;
+        }
         *self.matches += events as u32;
         self.credit.hits(events, self.template.holes());
         self.streams.rate(-(events.min(i8::MAX as usize) as i8));

@@ -285,3 +285,26 @@ fn tries_that_cost_more_than_they_save_are_given_up() {
     }
     assert!(found < rounds / 2, "{found} of {rounds} events by shape: tries that do not pay go on");
 }
+
+#[test]
+fn where_few_were_steady_others_have_to_come_first() {
+    let mut shapes = Shapes::new(0);
+    let text = r#"{"choices":["a"]}"#;
+    let wait = |shapes: &mut Shapes| {
+        for _ in 0..STEADY {
+            assert!(!shapes.is_steady());
+            assert!(find(shapes, text).is_some());
+        }
+        assert!(shapes.is_steady());
+    };
+    learn(&mut shapes, text);
+    wait(&mut shapes);
+    for (events, missed) in [(1, false), (STEADY as usize, true), (STEADY as usize, false)] {
+        shapes.steady().expect("there is a shape").end(events, missed);
+        assert!(shapes.is_steady(), "{events} {missed}");
+    }
+    for (events, missed) in [(0, false), (0, true), (1, true), (STEADY as usize - 1, true)] {
+        shapes.steady().expect("there is a shape").end(events, missed);
+        wait(&mut shapes);
+    }
+}
