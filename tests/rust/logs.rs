@@ -413,3 +413,17 @@ fn several_threads_find_what_one_does() {
     }
     let _ = std::fs::remove_file(path);
 }
+
+#[test]
+fn usage_of_many_chunks_that_are_alike_has_the_place_of_the_last() {
+    let event =
+        |number| format!(r#"data: {{\"id\":\"u\",\"choices\":[],\"usage\":{{\"total_tokens\":{number}}}}}\n\n"#);
+    let log = format!("{{\"n\":1,\"body\":\"{}\"}}\n", (0..60).map(event).collect::<String>());
+    let mut tracker = Tracker::default();
+    read_into(&[log.as_bytes()], &wanted(Format::Exchanges, "body"), usize::MAX, &mut tracker);
+    let [row] = &tracker.finish().rows[..] else { panic!("one stream") };
+    let (usage, place) = row.usage.as_ref().expect("it is there");
+    let offset = log.rfind("data:").expect("it is there") as u64;
+    assert_eq!((&usage[..], *place), (&b"{\"total_tokens\":59}"[..], Place { offset, line: 1, event: 59 }));
+    assert_eq!(row.chunks, 60);
+}

@@ -90,6 +90,10 @@ fn chunks_that_say_how_their_stream_goes_are_told_one_by_one() {
     };
     let paths = paths::check(&case(log(80, USUAL, text)));
     assert!(paths.steady >= 80 - BEFORE, "{paths:?}");
+    // Each is damage.
+    let text = |number: usize| format!(r#"{{"id":"t","model":"m","usage":{number},"choices":[{{"delta":{{}}}}]}}"#);
+    let paths = paths::check(&case(log(80, USUAL, text)));
+    assert!(paths.steady >= 80 - BEFORE, "{paths:?}");
 }
 
 #[test]
@@ -183,7 +187,12 @@ fn decode(case: &Case, sink: &mut impl Sink) -> Decoder {
     let mut decoder = Decoder::new(case.options);
     for piece in case.pieces() {
         let mut at = 0;
-        while decoder.decode(piece, &mut at, case.at_once, sink) {}
+        let mut more = true;
+        while more {
+            let before = decoder.events();
+            more = decoder.decode(piece, &mut at, case.at_once, sink);
+            assert!(decoder.events() - before <= case.at_once as u64);
+        }
     }
     decoder.finish(sink);
     decoder
@@ -234,7 +243,8 @@ fn what_stands_between_those_that_are_counted_stays_what_it_is() {
                     source.extend_from_slice(other.as_bytes());
                 }
             }
-            assert!(check_counted(&case(source)) > 0, "{other:?}");
+            assert!(check_counted(&case(source.clone())) > 0, "{other:?}");
+            paths::check(&case(source));
         }
     }
     // Framings by turns.
