@@ -297,3 +297,42 @@ fn holes_at_the_ends_of_the_text_are_counted() {
         assert!(counted == 0 || counted >= 100 - BEFORE as usize, "{holes}: {counted}");
     }
 }
+
+/// A sink that five chunks fill.
+#[derive(Default)]
+struct Small(Counter);
+
+impl Sink for Small {
+    fn nodes(&mut self) -> &mut Vec<Node> {
+        self.0.nodes()
+    }
+
+    fn chunk(&mut self, found: Found<'_>) {
+        self.0.chunk(found);
+    }
+
+    fn shaped(&mut self, shaped: Shaped<'_>) {
+        self.0.shaped(shaped);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.chunks >= 5
+    }
+
+    fn done(&mut self, _: Place) {}
+
+    fn server_error(&mut self, _: Place, _: Body<'_>) {}
+
+    fn damage(&mut self, _: &Damage) {}
+}
+
+#[test]
+fn a_sink_that_is_full_is_told_no_more() {
+    let source = log(60, USUAL, |number| chunk(content(number)));
+    let (mut decoder, mut at, mut small) = (Decoder::new(Options::default()), 0, Small::default());
+    for number in 0..12 {
+        assert!(decoder.decode(&source, &mut at, usize::MAX, &mut small), "{number}");
+        assert_eq!(std::mem::take(&mut small).0.chunks, 5, "{number}");
+    }
+    assert_eq!(at, source.len());
+}
