@@ -11,6 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::counted::Counted;
 use super::instance::type_slot;
 
 /// What came of a step of an awaitable. (An error is boxed, since each event passes here and few are errors.)
@@ -173,20 +174,19 @@ impl Items {
 /// An asynchronous iterator of bytes, and who is told how many have come.
 pub struct Reads {
     items: Items,
-    counted: Option<(Py<PyAny>, Py<PyString>)>,
-    bytes: usize,
+    counted: Option<Counted>,
 }
 
 impl Reads {
-    /// `counted` is an object and the name of its attribute that is to say how many bytes have come.
-    pub fn new(source: &Bound<'_, PyAny>, counted: Option<(Py<PyAny>, Py<PyString>)>) -> PyResult<Box<Self>> {
-        Ok(Box::new(Self { items: Items::new(source)?, counted, bytes: 0 }))
+    /// Raises TypeError if the source is no asynchronous iterator.
+    pub fn new(source: &Bound<'_, PyAny>, counted: Option<Counted>) -> PyResult<Box<Self>> {
+        Ok(Box::new(Self { items: Items::new(source)?, counted }))
     }
 
     /// For Python's collector of cycles.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.items.object)?;
-        self.counted.as_ref().map_or(Ok(()), |(object, _)| visit.call(object))
+        self.counted.as_ref().map_or(Ok(()), |counted| counted.traverse(visit))
     }
 
     /// The iterator of the awaitable of the next bytes.
@@ -198,9 +198,7 @@ impl Reads {
     /// So many bytes have come.
     #[inline]
     pub fn count(&mut self, py: Python<'_>, bytes: usize) -> PyResult<()> {
-        self.bytes += bytes;
-        let Some((object, name)) = &self.counted else { return Ok(()) };
-        object.bind(py).setattr(name, self.bytes)
+        self.counted.as_mut().map_or(Ok(()), |counted| counted.add(py, bytes))
     }
 }
 

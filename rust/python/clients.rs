@@ -11,6 +11,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyIterator, PyString, PyT
 use super::awaits::Reads;
 use super::bare::{Bare, set};
 use super::block::Block;
+use super::counted::Counted;
 use super::errors;
 use super::events::too_large;
 use super::lock::{AttachedLock, Taken};
@@ -200,9 +201,7 @@ pub struct Response {
     maker: Maker,
     /// An iterator of bytes, until it ends or fails.
     source: Option<Py<PyAny>>,
-    /// An object, and which of its attributes is to say how many bytes the source has given.
-    counted: Option<(Py<PyAny>, Py<PyString>)>,
-    bytes: usize,
+    counted: Option<Counted>,
     /// The same of asynchronous reads, which an [`AsyncRelay`](super::relay::AsyncRelay) awaits.
     reads: Option<Box<Reads>>,
     /// What the source gave that is no bytes.
@@ -236,7 +235,6 @@ impl ClientEvents {
             maker,
             source: None,
             counted: None,
-            bytes: 0,
             reads: None,
             odd: None,
             block: None,
@@ -248,9 +246,7 @@ impl ClientEvents {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(response) = self.0.visited() else { return Ok(()) };
         visit.call(&response.source)?;
-        if let Some((object, _)) = &response.counted {
-            visit.call(object)?;
-        }
+        response.counted.as_ref().map_or(Ok(()), |counted| counted.traverse(&visit))?;
         response.reads.as_ref().map_or(Ok(()), |reads| reads.traverse(&visit))?;
         visit.call(&response.odd)
     }
@@ -279,7 +275,7 @@ impl ClientEvents {
     fn pull<'py>(
         slf: &Bound<'py, Self>,
         source: &Bound<'py, PyAny>,
-        counted: Option<(Py<PyAny>, Py<PyString>)>,
+        counted: Option<Counted>,
     ) -> PyResult<Bound<'py, Self>> {
         let source = source.try_iter()?.into_any().unbind();
         let mut response = slf.get().0.borrow(slf.py())?;
@@ -293,7 +289,7 @@ impl ClientEvents {
     fn apull<'py>(
         slf: &Bound<'py, Self>,
         source: &Bound<'py, PyAny>,
-        counted: Option<(Py<PyAny>, Py<PyString>)>,
+        counted: Option<Counted>,
     ) -> PyResult<Bound<'py, Self>> {
         let reads = Reads::new(source, counted)?;
         slf.get().0.borrow(slf.py())?.reads = Some(reads);
@@ -383,9 +379,8 @@ impl Response {
         match source.bind(py).cast::<PyIterator>()?.clone().next() {
             Some(Ok(data)) if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() => {
                 let block = Block::from_python(&data)?;
-                if let Some((object, name)) = &self.counted {
-                    self.bytes += block.as_ref().len();
-                    object.bind(py).setattr(name, self.bytes)?;
+                if let Some(counted) = &mut self.counted {
+                    counted.add(py, block.as_ref().len())?;
                 }
                 self.block = Some(block);
                 self.at = 0;

@@ -7,10 +7,11 @@ use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyIterator, PyString};
+use pyo3::types::{PyBytes, PyIterator};
 
 use super::awaits::Reads;
 use super::block::Block;
+use super::counted::Counted;
 use super::errors::borrow;
 use super::lent::{self, Filling, Sort};
 use super::models::{Maker, Refusal};
@@ -25,13 +26,6 @@ use crate::source::Buffer;
 
 /// How many events one batch takes: see `pipeline`.
 const BATCH_EVENTS: usize = 128;
-
-/// An object's attribute that says how many bytes have come.
-struct Counted {
-    object: Py<PyAny>,
-    name: Py<PyString>,
-    bytes: usize,
-}
 
 /// One response: `feed` bytes, iterate for what they complete, and ask for what is `foreign` whenever the iteration ends.
 #[pyclass(module = "chunkwire._native")]
@@ -95,7 +89,7 @@ impl Session {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.source)?;
-        visit.call(self.counted.as_ref().map(|counted| &counted.object))?;
+        self.counted.as_ref().map_or(Ok(()), |counted| counted.traverse(&visit))?;
         self.reads.as_ref().map_or(Ok(()), |reads| reads.traverse(&visit))?;
         super::pipeline::traverse(self.batch.as_ref(), &visit)
     }
@@ -121,11 +115,11 @@ impl Session {
     fn pull<'py>(
         slf: &Bound<'py, Self>,
         source: &Bound<'py, PyAny>,
-        counted: Option<(Py<PyAny>, Py<PyString>)>,
+        counted: Option<Counted>,
     ) -> PyResult<Bound<'py, Self>> {
         let mut session = borrow(slf)?;
         session.source = Some(source.try_iter()?.into_any().unbind());
-        session.counted = counted.map(|(object, name)| Box::new(Counted { object, name, bytes: 0 }));
+        session.counted = counted.map(Box::new);
         Ok(slf.clone())
     }
 
@@ -135,7 +129,7 @@ impl Session {
     fn apull<'py>(
         slf: &Bound<'py, Self>,
         source: &Bound<'py, PyAny>,
-        counted: Option<(Py<PyAny>, Py<PyString>)>,
+        counted: Option<Counted>,
     ) -> PyResult<Bound<'py, Self>> {
         borrow(slf)?.reads = Some(Reads::new(source, counted)?);
         Ok(slf.clone())
@@ -263,8 +257,7 @@ impl Session {
             Some(Ok(data)) => {
                 let data = Block::from_python(&data)?;
                 if let Some(counted) = &mut self.counted {
-                    counted.bytes += data.as_ref().len();
-                    counted.object.bind(py).setattr(&counted.name, counted.bytes)?;
+                    counted.add(py, data.as_ref().len())?;
                 }
                 self.push(data);
             }

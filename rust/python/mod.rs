@@ -4,11 +4,10 @@
 //! over them, `spares` those of them that serve again, `tokens` texts that do, both behind a `lock`; `lent` is what
 //! live streams use in turn; `options` says how to read, and `logs` how a source holds streams; `iterators` are what
 //! users iterate, `batches`, `usage` and `reader` give columns, `arrow` hands columns to other libraries, `completions`
-//! gives whole messages;
-//! `live` decodes for clients that have a parser of their own, whose objects `models` makes as `instance`s of their
-//! classes, each like the last one `kept`, and `clients` gives events as instances of `bare` classes; `relay` gives
-//! both to asynchronous loops (of which `loops` has one), by what `awaits` knows; `convert` and `errors` turn values
-//! and damage into Python's own.
+//! gives whole messages; `live` decodes for clients that have a parser of their own, whose objects `models` makes as
+//! `instance`s of their classes, each like the last one `kept`, and `clients` gives events as instances of `bare`
+//! classes; `relay` gives both to asynchronous loops (of which `loops` has one), by what `awaits` knows, and who is to
+//! know how much has come is told by `counted`; `convert` and `errors` turn values and damage into Python's own.
 
 mod arrow;
 mod awaits;
@@ -18,6 +17,7 @@ mod block;
 mod clients;
 mod completions;
 mod convert;
+mod counted;
 mod errors;
 mod events;
 mod instance;
