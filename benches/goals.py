@@ -13,13 +13,12 @@ import gc
 import json
 import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +26,9 @@ from typing import Any
 
 import chunkwire
 import corpora
+import limits
 import peers
+from cells import markdown
 from corpora import Counts, Written
 from environment import commit, machine, versions
 from log import Counted, Peer
@@ -142,23 +143,6 @@ def msgspec_full(path: Path) -> Counted:
     return chunks, content, tokens
 
 
-def python_newlines(path: Path) -> Counted:
-    """Reads of 1 MiB into one buffer, and the newlines in it."""
-    buffer = bytearray(1 << 20)
-    lines = 0
-    with open(path, "rb", buffering=0) as file:
-        while size := file.readinto(buffer):
-            lines += buffer.count(b"\n", 0, size)
-    return (lines,)
-
-
-def _child(command: Sequence[str | Path]) -> Callable[[Path], Counted]:
-    def run(path: Path) -> Counted:
-        return (int(subprocess.run([*command, path], check=True, capture_output=True).stdout.split()[0]),)
-
-    return run
-
-
 def _at_path(peer: Peer) -> Callable[[Path], Counted]:
     """A contender of `run.py` that reads no more of a log than its path."""
 
@@ -192,15 +176,6 @@ counted = peers.chunkwire_usage(sys.argv[1], "native")
 print(time.perf_counter() - wall, time.process_time() - cpu, *counted)
 """
 """Run by a child: where there is one processor nothing reads ahead."""
-
-
-def _own_cpu() -> float:
-    return time.process_time()
-
-
-def _childrens_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @dataclass
@@ -240,7 +215,7 @@ class Contender:
     def round(self, log: Written, empty: Path) -> None:
         """Runs once, and has to find what is there."""
         assert self.run is not None
-        clock = _childrens_cpu if self.is_child else _own_cpu
+        clock = limits.childrens_cpu if self.is_child else time.process_time
         if self.is_child:
             self.start.take(self.run, empty, clock)
         counted = self.spent.take(self.run, log.path, clock)
@@ -324,11 +299,13 @@ def lines_of(name: str, log: Written, rust: Path | None, rounds: int, has_ids: b
     both = Contender("content and usage", lambda path: peers.decode_full(str(path), "native"), full)
     ours = [usage_one, usage_two, nothing, content, both]
 
-    python = Contender("reads of 1 MiB + count", python_newlines, lines)
+    python = Contender("reads of 1 MiB + count", limits.newlines, lines)
     newlines = [python]
     if shutil.which("wc"):
-        newlines.append(Contender("wc -l", _child(["wc", "-l"]), lines, is_child=True))
-    in_rust = [Contender("reads of 1 MiB + memchr, in Rust", _child([rust]), lines, is_child=True)] if rust else []
+        newlines.append(Contender("wc -l", limits.child(["wc", "-l"]), lines, is_child=True))
+    in_rust = (
+        [Contender("reads of 1 MiB + memchr, in Rust", limits.child([rust]), lines, is_child=True)] if rust else []
+    )
     usage_only = Contender("split + msgspec, usage only", msgspec_usage, usage)
     typed = [
         Contender("split + msgspec, typed, nothing", msgspec_nothing, full[:1]),
@@ -379,42 +356,23 @@ def memory(what):
         return next(int(line.split()[1]) for line in file if line.startswith(what)) * 1024
 before = memory("VmRSS")
 import chunkwire
-if sys.argv[1] == "usage":
-    chunkwire.usage(sys.argv[2], threads=int(sys.argv[3]))
-else:
-    for chunk in chunkwire.decode(sys.argv[2]):
-        pass
+path = sys.argv[1]
+{work}
 print(memory("VmHWM") - before)
 """
-"""Run by a child: the most memory it had, beyond what it had before chunkwire was imported."""
+"""Run by a child, which works on a path: the most memory it had, beyond what it had before it imported chunkwire."""
 
 
-def memory_rows(path: Path, size: int) -> list[list[str]]:
-    """The peaks of new processes, as lines of the table."""
-    rows = []
-    for name, *arguments in (
-        ("usage(path), memory", "usage", "1"),
-        ("usage(path, threads=2), memory", "usage", "2"),
-        ("decode(path), memory", "decode", "1"),
-    ):
-        command = [sys.executable, "-c", PEAK, arguments[0], str(path), arguments[1]]
-        peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        verdict = "reached" if peak <= MEMORY else "missed"
-        log = f"openai, {size / 1e9:.2f} GB"
-        rows.append([name, log, f"{peak / 1e6:,.0f} MB", "-", "-", "-", f"{MEMORY / 1e6:,.0f} MB", verdict])
-    return rows
+def memory_row(way: str, log: str, path: Path) -> list[str]:
+    """The peak of a new process that reads a log so, as a line of the table."""
+    work = f"for _ in chunkwire.{way}: pass" if way.startswith("decode") else f"chunkwire.{way}"
+    command = [sys.executable, "-c", PEAK.replace("{work}", work), str(path)]
+    peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    verdict = "reached" if peak <= MEMORY else "missed"
+    return [f"{way}, memory", log, f"{peak / 1e6:,.0f} MB", "-", "-", "-", f"{MEMORY / 1e6:,.0f} MB", verdict]
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
-
-
-def table(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """As Markdown."""
-    rows = [header, *rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    rows.insert(1, ["-" * width for width in widths])
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
-    return "\n".join(f"| {' | '.join(row)} |" for row in padded)
 
 
 def main() -> None:
@@ -446,10 +404,12 @@ def main() -> None:
         if os.path.exists("/proc/self/status"):
             print("memory ...", file=sys.stderr, flush=True)
             log = corpora.write(path, corpora.make("openai", min(size, PIECE)), MEMORY_TIMES * size)
-            memory = memory_rows(path, log.size)
+            ways = ("usage(path)", "usage(path, threads=2)", "decode(path)")
+            memory = [memory_row(way, f"openai, {log.size / 1e9:.2f} GB", path) for way in ways]
     print(f"{machine()}\n{versions()}\n{commit()}\n", file=sys.stderr)
     print()
-    print(table([*(line.cells() for line in sorted(lines, key=lambda line: GOALS.index(line.goal_of))), *memory]))
+    cells = [line.cells() for line in sorted(lines, key=lambda line: GOALS.index(line.goal_of))]
+    print(markdown([HEADER, *cells, *memory]))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import openai
 
 import chunkwire
 import corpora
+from cells import markdown
 from chunkwire.adapters.openai import accelerate
 from environment import commit, machine, versions
 from model import Chunk
@@ -232,11 +233,7 @@ HEAD = ["contender", "streams", "µs CPU a chunk", "beyond the loop", "x", "KiB 
 
 def table(streams: int = 10_000, chunks: int = 100, rounds: int = 3) -> str:
     """As Markdown."""
-    lines = [HEAD, *rows(streams, chunks, rounds)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    lines.insert(1, ["-" * width for width in widths])
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    return markdown([HEAD, *rows(streams, chunks, rounds)])
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ with what `goals.py` measures; `--rust` adds the benchmarks of the core.
 import argparse
 import gc
 import math
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import corpora
+import limits
 import many
 import peers
 import speakeasy
+from cells import markdown
 from corpora import Corpus
 from environment import commit, machine, versions
-from log import Log, Peer
+from log import Counted, Log, Peer
 
 HERE = Path(__file__).resolve().parent
 
@@ -90,32 +91,18 @@ def check(peer: Peer, log: Log) -> None:
 def measure_limits(corpus: Corpus, rounds: int, results: Results) -> None:
     """What no decoder can beat: to look at each byte once."""
 
-    def children() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    def read(log: Log) -> int:
-        buffer = bytearray(1 << 20)
-        lines = 0
-        with open(log.path, "rb", buffering=0) as file:
-            while size := file.readinto(buffer):
-                lines += buffer.count(b"\n", 0, size)
-        return lines
-
-    def wc(log: Log) -> int:
-        return int(subprocess.run(["wc", "-l", log.path], check=True, capture_output=True).stdout.split()[0])
-
-    counters: dict[str, tuple[Callable[[Log], int], Callable[[], float]]] = {
-        "bytes.count(newline)": (lambda log: log.data.count(b"\n"), time.process_time),
-        "read in 1 MiB blocks + count": (read, time.process_time),
+    counters: dict[str, tuple[Callable[[Log], Counted], Callable[[], float]]] = {
+        "bytes.count(newline)": (lambda log: (log.data.count(b"\n"),), time.process_time),
+        "read in 1 MiB blocks + count": (lambda log: limits.newlines(log.path), time.process_time),
     }
     if shutil.which("wc"):
-        counters["wc -l"] = (wc, children)
+        wc = limits.child(["wc", "-l"])
+        counters["wc -l"] = (lambda log: wc(log.path), limits.childrens_cpu)
     with Log(corpus) as log:
         for _ in range(rounds):
             for name, (count, clock) in counters.items():
                 wall, cpu = time.perf_counter(), clock()
-                lines = count(log)
+                (lines,) = count(log)
                 cpu, wall = clock() - cpu, time.perf_counter() - wall
                 if lines != log.data.count(b"\n"):
                     sys.exit(f"{name} on {corpus.name}: counted {lines} lines")
@@ -144,10 +131,7 @@ def table(results: Results, names: Sequence[str], baselines: Sequence[str] = ())
             line.append(", ".join([cell, " / ".join(ratios)]) if ratios else cell)
         ratio = sum(result.wall for result in cells.values()) / sum(result.cpu for result in cells.values())
         lines.append([*line, f"{ratio:.2f}"])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    return markdown(lines)
 
 
 def tables(results: Results, names: Sequence[str], baselines: Sequence[str] = ()) -> str:
@@ -321,7 +305,7 @@ them in turns and wrote this page; `goals.py` measures the project's goals over 
 measured by `shapes.rs` and `careful.rs`, on the logs of `corpora.rs`, and step by step by `steps.rs`; `newlines.rs` is
 a contender of `goals.py`.
 `many.py` has thousands of streams open at once.
-`test_decode.py` and `test_usage.py` are the contenders of `run.py` under pytest-benchmark: `pytest benches`, or
+`test_peers.py` has the contenders of `run.py` under pytest-benchmark: `pytest benches`, or
 `pytest benches --benchmark-disable` to check no more than their counts.
 
 ```sh

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import chunkwire
 import corpora
+from cells import markdown
 from environment import commit, machine, versions
-from goals import MB, PIECE, rust_program, table
+from goals import MB, PIECE, memory_row, rust_program
 
 FILES = 10_000
 PACKED = 0.9
 THREADS = 1.8
 OVERHEAD = 30e-6
-MEMORY = 120 * MB
 
 ONE_PROCESSOR = """
 import os, sys, time
@@ -39,16 +39,6 @@ chunkwire.usage(b"")
 started = time.perf_counter()
 chunkwire.usage(sys.argv[1:], threads=1)
 print(time.perf_counter() - started)
-"""
-PEAK = """
-import sys, numpy
-def memory(what):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(what)) * 1024
-before = memory("VmRSS")
-import chunkwire
-chunkwire.usage(sys.argv[1:], threads=2)
-print(memory("VmHWM") - before)
 """
 
 Way = Callable[[], float]
@@ -168,18 +158,6 @@ def small_rows(folder: Path, rounds: int) -> list[list[str]]:
     return rows
 
 
-def memory_rows(paths: list[Path]) -> list[list[str]]:
-    """The peaks of new processes."""
-    rows = []
-    for path in paths:
-        command = [sys.executable, "-c", PEAK, str(path)]
-        peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        verdict = "reached" if peak <= MEMORY else "missed"
-        what = "usage(path, threads=2), memory"
-        rows.append([what, path.name, f"{peak / 1e6:,.0f} MB", "-", "-", "-", f"{MEMORY / 1e6:,.0f} MB", verdict])
-    return rows
-
-
 HEADER = ["chunkwire", "log", "wall", "against", "wall", "times as fast", "goal", ""]
 
 
@@ -205,15 +183,18 @@ def main() -> None:
             if hasattr(os, "sched_setaffinity"):
                 rows += thread_rows(path, corpus, options.rounds)
             if os.path.exists("/proc/self/status"):
-                several = folder / "several"
-                rows += memory_rows(
-                    [path, path.with_name(path.name + ".gz"), path.with_name(path.name + ".zst"), several]
-                )
+                for one in (
+                    path,
+                    path.with_name(path.name + ".gz"),
+                    path.with_name(path.name + ".zst"),
+                    folder / "several",
+                ):
+                    rows.append(memory_row("usage(path, threads=2)", one.name, one))
             for one in [*folder.glob(f"{corpus}.sse*"), *(folder / "several").iterdir()]:
                 one.unlink()
             (folder / "several").rmdir()
     print(f"{machine()}\n{versions()}\n{commit()}\n", file=sys.stderr)
-    print(table(rows, HEADER))
+    print(markdown([HEADER, *rows]))
 
 
 if __name__ == "__main__":

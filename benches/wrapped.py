@@ -18,8 +18,9 @@ import orjson
 
 import chunkwire
 import corpora
+from cells import markdown
 from environment import commit, machine, versions
-from goals import MB, PIECE, Contender, table
+from goals import MB, PIECE, Contender
 from log import Counted
 from peers import DATA, DONE, EMPTY, PREFIX, chunkwire_usage, decode_usage
 
@@ -144,7 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lines = [line for name in NAMES for line in rows(name, Path(folder), round(options.size * MB), options.rounds)]
     print(f"{machine()}\n{versions()}\n{commit()}\n", file=sys.stderr)
-    print(table(lines, HEADER))
+    print(markdown([HEADER, *lines]))
 
 
 if __name__ == "__main__":

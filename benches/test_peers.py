@@ -1,4 +1,4 @@
-"""The contenders for chunks side by side under pytest-benchmark, on small corpora; their counts are checked first."""
+"""The contenders side by side under pytest-benchmark, on small corpora; their counts are checked first."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +32,11 @@ def test_decode(benchmark: Any, log: Log, head: Log, peer: Peer) -> None:
 
 @pytest.mark.parametrize("peer", peers.LIVE, ids=lambda peer: peer.name)
 def test_live(benchmark: Any, log: Log, head: Log, peer: Peer) -> None:
+    side_by_side(benchmark, log, head, peer)
+
+
+@pytest.mark.parametrize("peer", peers.USAGE, ids=lambda peer: peer.name)
+def test_usage(benchmark: Any, log: Log, head: Log, peer: Peer) -> None:
     side_by_side(benchmark, log, head, peer)
 
 
