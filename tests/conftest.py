@@ -1,12 +1,15 @@
-"""Fixtures of the whole suite: the engine under test, and where the recorded inputs lie."""
+"""Fixtures of the whole suite: the engine under test, the command line, and where the recorded inputs lie."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from command import Result, Run
 
 settings.register_profile(
     "chunkwire",
@@ -32,6 +35,18 @@ def native() -> str:
     if os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0":
         pytest.skip("CHUNKWIRE_TEST_NATIVE=0: the extension module is not tested")
     return "native"
+
+
+@pytest.fixture
+def run(engine: str, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line in this process, with the engine under test: a command and its arguments."""
+    from chunkwire._cli import main
+
+    def run(command: str, *arguments: Any) -> Result:
+        code = main([command, "--engine", engine, *map(str, arguments)])
+        return Result(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

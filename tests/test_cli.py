@@ -9,19 +9,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import chunkwire
 from chunkwire._cli import main
+from command import COMMAND, Run, on_terminal, process
 from support import SAMPLES, chunk_json, event
 
-COMMAND = [sys.executable, "-m", "chunkwire"]
 DONE = event("[DONE]")
 CHOICES = [{"index": 0, "delta": {"role": "assistant", "content": "hé"}, "finish_reason": "stop"}]
 
@@ -33,28 +31,6 @@ def stream(id: str, total: int, **fields: Any) -> bytes:
 
 CLEAN = stream("a", 1000, model="m1") + stream("b", 234, model="m2", created=86400)
 DIRTY = CLEAN + event("{oops") + event('{"error":{"message":"bu\\u001bsy"}}')
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(engine: str, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(command: str, *arguments: Any) -> Result:
-        code = main([command, "--engine", engine, *map(str, arguments)])
-        return Result(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -414,10 +390,6 @@ def test_check_lists_the_first_thousand(run: Run, tmp_path: Path) -> None:
 # --- as a process
 
 
-def process(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, check=False, **options)
-
-
 def test_standard_input(engine: str) -> None:
     for command in ("usage", "decode", "check"):
         done = process(command, "-", "--engine", engine, input=CLEAN)
@@ -516,40 +488,6 @@ def test_the_engine_of_the_environment(clean: Path) -> None:
 
 
 # --- on a terminal
-
-
-def on_terminal(columns: int, *arguments: Any, rich: bool = True, **environment: str) -> str:
-    """What a terminal of that width shows of stdout and stderr."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    hide = "" if rich else "sys.modules['rich'] = None; "
-    code = f"import sys; {hide}from chunkwire._cli import main; sys.exit(main(sys.argv[1:]))"
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    names = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=names | {"TERM": "xterm"} | environment,
-    ) as running:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-    os.close(ours)
-    assert running.returncode == 0
-    return shown.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")

@@ -14,8 +14,9 @@ import chunkwire
 from chunkwire._cli import main
 from chunkwire._cli._chart import bar, chart_text, charted
 from chunkwire._render import width_of
+from command import on_terminal, process
 from support import SAMPLES, event
-from test_cli import DONE, on_terminal, process
+from test_cli import DONE
 
 BLOCKS = " ▏▎▍▌▋▊▉█"
 

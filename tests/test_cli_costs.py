@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from command import Result, Run
 from support import chunk_json, event
-from test_cli import DONE, Result, Run, run  # noqa: F401
+from test_cli import DONE
 
 PRICES = Path(__file__).parent / "prices.json"
 
@@ -40,7 +41,7 @@ def told(result: Result) -> str:
     return result.err
 
 
-def test_prices_and_estimates_stand_beside_what_was_reported(run: Run, log: Path) -> None:  # noqa: F811
+def test_prices_and_estimates_stand_beside_what_was_reported(run: Run, log: Path) -> None:
     assert run("usage", log, "--prices", PRICES, "--estimate") == (0, f"""\
 model     streams  reported  chunks  prompt  cached  completion  reasoning  total      cost  priced  computed  est. streams  estimate  low  high
 ------------------------------------------------------------------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ total           7         6       7   5,010       0          30          0  5,04
 """, "")  # fmt: skip  # noqa: E501
 
 
-def test_rows(run: Run, log: Path) -> None:  # noqa: F811
+def test_rows(run: Run, log: Path) -> None:
     lines = run("usage", log, "--rows", "--prices", PRICES, "--estimate").lines
     assert lines[0].split()[-5:] == ["cost", "computed", "estimate", "low", "high"]
     assert lines[2].split()[-4:] == ["0.002040", "-", "-", "-"]
@@ -67,7 +68,7 @@ def test_rows(run: Run, log: Path) -> None:  # noqa: F811
     assert [row["cost"] for row in found][-1] == "0.25"
 
 
-def test_json(run: Run, log: Path) -> None:  # noqa: F811
+def test_json(run: Run, log: Path) -> None:
     document = json.loads(run("usage", log, "--prices", PRICES, "--estimate", "--format", "json").out)
     assert document["prices"] == {
         "source": str(PRICES),
@@ -91,7 +92,7 @@ def test_json(run: Run, log: Path) -> None:  # noqa: F811
     assert "estimated_low" not in json.loads(run("usage", log, "--rows", "--format", "json").out)["rows"][0]
 
 
-def test_with_the_other_options(run: Run, log: Path) -> None:  # noqa: F811
+def test_with_the_other_options(run: Run, log: Path) -> None:
     """Costs go with their streams into spans of time, the largest, and orders."""
     more = ("--prices", PRICES, "--estimate")
     assert run("usage", log, *more, "--since", "2000-01-01").lines[-1].startswith("0 of 0 streams priced by")
@@ -105,7 +106,7 @@ def test_with_the_other_options(run: Run, log: Path) -> None:  # noqa: F811
     assert "computed_cost" in told(run("usage", log, "--sort", "computed_cost")), "there is none without prices"
 
 
-def test_genai_prices_and_names(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_genai_prices_and_names(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "log.sse"
     path.write_bytes(stream("a", "gpt-4o", counts(1_000_000, 0)) + stream("b", "house", counts(1_000_000, 0)))
     document = json.loads(run("usage", path, "--cost", "--alias", "house=openai/gpt-4o", "--format", "json").out)
@@ -116,7 +117,7 @@ def test_genai_prices_and_names(run: Run, tmp_path: Path) -> None:  # noqa: F811
     assert (azure["prices"]["priced"], azure["prices"]["matched"]) == (0, {}), "azure's own list does not have it"
 
 
-def test_wrong_wishes(run: Run, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_wrong_wishes(run: Run, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = tmp_path / "none.json"
     for arguments, code, words in [
         (["--prices", nothing], 2, f"{nothing}: No such file or directory"),
@@ -136,11 +137,11 @@ def test_wrong_wishes(run: Run, log: Path, tmp_path: Path, monkeypatch: pytest.M
     assert (result.code, "pip install 'chunkwire[prices]'" in told(result)) == (2, True)
 
 
-def test_wrong_prices_are_told_before_the_log_is_read(run: Run, log: Path) -> None:  # noqa: F811
+def test_wrong_prices_are_told_before_the_log_is_read(run: Run, log: Path) -> None:
     assert "knows no provider" in told(run("usage", log.with_name("none.sse"), "--cost", "--provider", "opnai"))
 
 
-def test_json_tells_the_prices_of_its_streams(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_json_tells_the_prices_of_its_streams(run: Run, tmp_path: Path) -> None:
     """Of those of `total`: neither of streams outside the span of time, nor of fewer than are summed."""
     path = tmp_path / "log.sse"
     days = {"old": 1795046400, "x": 1795132800, "y": 1795132800}
@@ -165,7 +166,7 @@ def no_constant(text: str) -> None:
     raise AssertionError(f"{text} is not JSON")
 
 
-def test_json_has_null_where_a_sum_is_no_number(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_json_has_null_where_a_sum_is_no_number(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "log.sse"
     path.write_bytes(b"".join(stream(id, "a", counts(1, 1, cost=1.7e308)) for id in "xy"))
     for arguments in ([], ["--rows", "--top", "1"], ["--percentiles", "--breakdown"]):
@@ -179,7 +180,7 @@ def test_json_has_null_where_a_sum_is_no_number(run: Run, tmp_path: Path) -> Non
     assert run("usage", path, "--chart", "--sort", "cost").code == 0
 
 
-def test_prices_without_end(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_prices_without_end(run: Run, tmp_path: Path) -> None:
     path, prices = tmp_path / "log.sse", tmp_path / "prices.json"
     path.write_bytes(stream("x", "plain-1", counts(1000, 5)))
     for text in (
@@ -194,7 +195,7 @@ def test_prices_without_end(run: Run, tmp_path: Path) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("error", [OverflowError("too large"), RecursionError("too deep")])
 def test_errors_are_one_line(
-    run: Run,  # noqa: F811
+    run: Run,
     log: Path,
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
@@ -206,7 +207,7 @@ def test_errors_are_one_line(
     assert run("usage", log) == (2, "", f"chunkwire: {error}\n")
 
 
-def test_files_that_are_written_over(run: Run, log: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_files_that_are_written_over(run: Run, log: Path, tmp_path: Path) -> None:
     prices, output = tmp_path / "prices.json", tmp_path / "out"
     prices.write_bytes(PRICES.read_bytes())
     (tmp_path / "link").symlink_to(prices)
@@ -222,7 +223,7 @@ def test_files_that_are_written_over(run: Run, log: Path, tmp_path: Path) -> Non
         assert (prices.read_bytes(), output.exists()) == (PRICES.read_bytes(), False)
 
 
-def test_a_model_called_other(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_model_called_other(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "log.sse"
     models = {"other": 50, "b": 20, "c": 10}
     path.write_bytes(b"".join(stream(model, model, counts(size, 1)) for model, size in models.items()))

@@ -11,25 +11,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chunkwire._cli import main
-from test_cli import Result, Run
+from command import Run
 from test_follow import event, stream
 
 #: So long nothing is written when a test takes it to be over.
 IDLE = ("--idle", "0.05")
-
-
-@pytest.fixture
-def run(engine: str, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(command: str, *arguments: Any) -> Result:
-        code = main([command, "--engine", engine, *map(str, arguments)])
-        return Result(code, *capsys.readouterr())
-
-    return run
 
 
 def test_chunks_as_lines(tmp_path: Path, run: Run) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 import chunkwire
 from chunkwire._cli import main
+from command import COMMAND, Run
 from support import chunk_json, event
-from test_cli import CLEAN, COMMAND, DONE, Run, clean, dirty, run, stream
+from test_cli import CLEAN, DONE, clean, dirty, stream
 
 SAID = (
     event(chunk_json(id="a", choices=[{"index": 0, "delta": {"role": "assistant", "reasoning": "hm\x1b[2J"}}]))

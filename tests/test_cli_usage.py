@@ -14,24 +14,14 @@ from typing import Any
 import pytest
 
 import chunkwire
-from chunkwire._cli import main
 from chunkwire._cli._schema import DOCUMENT, GROUP, MEASURES, STREAM
+from command import Result, Run, on_terminal, process
 from support import SAMPLES
-from test_cli import Result, Run, on_terminal, process
 from test_summary import log
 from wrapping import har
 
 ALL = ("--breakdown", "--percentiles")
 LIMITS = ("--since", "2026-11-20", "--until", "2026-11-22")
-
-
-@pytest.fixture
-def run(engine: str, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(command: str, *arguments: Any) -> Result:
-        code = main([command, "--engine", engine, *map(str, arguments)])
-        return Result(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="session")
