@@ -1,8 +1,9 @@
-"""Fixtures of the whole suite: the engine under test, the command line, and where the recorded inputs lie."""
+"""Fixtures of the whole suite: the engine under test, the command line, a server, and where the recorded inputs lie."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from command import Result, Run
+from server import Site, serving
 
 settings.register_profile(
     "chunkwire",
@@ -47,6 +49,13 @@ def run(engine: str, capsys: pytest.CaptureFixture[str]) -> Run:
         return Result(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A server that streams what a test tells it to."""
+    with serving() as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -230,6 +230,19 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
+def count(counts: dict[str, int], item: Item, size: int) -> None:
+    """One more of its kind, and so many bytes."""
+    items, size_of = {
+        "chunk": ("chunks", "chunk_bytes"),
+        "done": ("done", "done_bytes"),
+        "error": ("errors", "error_bytes"),
+        "keepalive": ("keepalives", "comment_bytes"),
+        "damage": ("damaged", "damaged_bytes"),
+    }[item.what]
+    counts[items] += 1
+    counts[size_of] += size
+
+
 def judge(event: OracleEvent, number: int) -> Item:
     """What this event is, in the order of the rules."""
     item = Item("damage", event.offset, event.line, number, raw=event.raw)
@@ -357,15 +370,7 @@ def oracle(data: bytes, *, strict: bool = False, max_event_bytes: int = MAX_EVEN
         result.items.append(item)
         if item.kind:
             result.damages.append(item.damage())
-        count, size_of = {
-            "chunk": ("chunks", "chunk_bytes"),
-            "done": ("done", "done_bytes"),
-            "error": ("errors", "error_bytes"),
-            "keepalive": ("keepalives", "comment_bytes"),
-            "damage": ("damaged", "damaged_bytes"),
-        }[item.what]
-        counts[count] += 1
-        counts[size_of] += rest
+        count(counts, item, rest)
     first = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"\n").partition(b"\n")[0]
     is_archive = first == unknown and (first[257:262] == b"ustar" or first[:4] == b"PK\x03\x04")
     if is_archive or (counts["events"] == 0 and not known and unknown is not None):

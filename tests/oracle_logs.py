@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import oracle as events
-from oracle import COUNTS, BadJSON, Item, OracleEvent, Result, judge
+from oracle import COUNTS, BadJSON, Item, OracleEvent, Result, count, judge
 from oracle_messages import oracle_completions
 from oracle_streams import collected, columns, oracle_rows
 
@@ -299,15 +299,7 @@ class Reader:
             counts["damaged"] += 1
             self.log.damages.append((more[0], more[1], item.offset, item.line, item.event, more[5]))
         counts["events"] += 1
-        count, size_of = {
-            "chunk": ("chunks", "chunk_bytes"),
-            "done": ("done", "done_bytes"),
-            "error": ("errors", "error_bytes"),
-            "keepalive": ("keepalives", "comment_bytes"),
-            "damage": ("damaged", "damaged_bytes"),
-        }[item.what]
-        counts[count] += 1
-        counts[size_of] += size
+        count(counts, item, size)
         self.tell(exchange, item)
 
     def tell(self, exchange: Exchange | None, item: Item) -> None:

@@ -16,18 +16,12 @@ from typing import Any
 import pytest
 
 import chunkwire
-from server import Reply, Site, serving
+from server import Reply, Site
 from support import chunk_json, event
 
 EVENTS = [event(chunk_json(id=f"c{number}")) for number in range(5)]
 BODY = b"".join(EVENTS) + b"data: [DONE]\n\n"
 IDS = [f"c{number}" for number in range(5)]
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @contextmanager

@@ -21,14 +21,13 @@ except ImportError:
 REQUEST = httpx.Request("POST", "http://server/v1/chat/completions")
 
 
-class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+class Body:
     """The pieces of a body, and perhaps an error behind them."""
 
-    def __init__(self, pieces: Iterable[bytes], error: Exception | None = None) -> None:
+    def __init__(self, pieces: Iterable[bytes], error: BaseException | None = None) -> None:
         self.pieces = list(pieces)
         self.error = error
         self.given = 0
-        self.is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self.pieces:
@@ -40,6 +39,12 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> Any:
         for piece in self:
             yield piece
+
+
+class Pieces(Body, httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that knows whether it was closed."""
+
+    is_closed = False
 
     def close(self) -> None:
         self.is_closed = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -96,6 +98,9 @@ EDGES: dict[str, bytes] = {
     "a long stream": b"".join(b"id: %d\ndata: %d\n\n" % (number, number) for number in range(300)),
 }
 
+#: Those under test.
+ENGINES = ["simdjson"] if os.environ.get("CHUNKWIRE_TEST_NATIVE") == "0" else ["native", "simdjson"]
+
 #: Of what generated streams are made.
 PARTS = [
     *[b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"data: ", b"data", b"data:", b"data: a\n\n", b": c"],
@@ -152,3 +157,17 @@ def counting(pieces: Iterable[bytes], counts: list[int]) -> Iterator[bytes]:
     for number, piece in enumerate(pieces, 1):
         counts[:] = [number]
         yield piece
+
+
+def assert_linear(read: Callable[[int], None]) -> None:
+    """Does an event of eight times as many pieces take about eight times as long to read?"""
+
+    def seconds(count: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            read(count)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(40_000) < 10 * seconds(5_000) + 0.05  # 64 times if it were quadratic

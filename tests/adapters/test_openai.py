@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterable
 from functools import cache
@@ -16,6 +15,7 @@ pytest.importorskip("openai")
 
 from edges import CALL, DATA, EDGES, FIELDS, FRAMING, chunk
 from hosts import assert_same_outcome, async_outcome, cuts, outcome, response, single_cuts, ways
+from mutations import VALUES, mutated, random_reads
 from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
 from openai.types.chat import ChatCompletionChunk
 
@@ -134,59 +134,26 @@ RICH: dict[str, Any] = chunk(
         "prompt_tokens_details": {"cached_tokens": 0},
     },
 )
-VALUES: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    5,
-    -1.0,
-    1e300,
-    2**70,
-    "",
-    "x",
-    "5",
-    "1.0",
-    "stop",
-    "\ud800",
-    [],
-    {},
-    ["x"],
-    [1],
+NAMES = [
+    "id",
+    "index",
+    "delta",
+    "content",
+    "usage",
+    "choices",
+    "created",
+    "_x",
+    "extra",
+    "bytes",
+    "name",
+    "type",
 ]
-VALUES += [[{}], {"a": 1}, {"index": "1"}, [{"index": 1.0}], {"content": []}, {"name": 5}, [None], "true", float("nan")]
-KEYS_OF_ALL = ["id", "index", "delta", "content", "usage", "choices", "created", "_x", "extra", "bytes", "name", "type"]
-
-
-def mutated(random: Random) -> dict[str, Any]:
-    """A rich chunk of which a few parts were changed, dropped, added or moved."""
-    doc = json.loads(json.dumps(RICH))
-    for _ in range(random.randint(1, 4)):
-        at: Any = doc
-        while True:
-            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
-            if not keys:
-                break
-            key = random.choice(keys)
-            if isinstance(at[key], (dict, list)) and random.random() < 0.75:
-                at = at[key]
-                continue
-            change = random.random()
-            if change < 0.5:
-                at[key] = copy.deepcopy(random.choice(VALUES))
-            elif change < 0.75:
-                del at[key]
-            elif isinstance(at, dict):
-                at[random.choice(KEYS_OF_ALL)] = copy.deepcopy(random.choice(VALUES))
-                at[key] = at.pop(key)  # and the last one now
-            break
-    return doc
 
 
 def test_mutated_chunks(plain: OpenAI, fast: OpenAI) -> None:
     """Each alone, and behind others, whose shape it may nearly have."""
     random = Random(7)
-    docs = [mutated(random) for _ in range(400)]
+    docs = [mutated(random, RICH, random.randint(1, 4), NAMES, VALUES) for _ in range(400)]
     for start in range(0, len(docs), 8):
         events = [json.dumps(doc, ensure_ascii=random.random() < 0.5) for doc in docs[start : start + 8]]
         data = b"".join(b"data: %b\n\n" % one.encode("utf-8", "replace") for one in events)
@@ -224,9 +191,5 @@ def test_random_lines(plain: OpenAI, fast: OpenAI) -> None:
     """In any order, with any ends, cut anywhere."""
     random = Random(7)
     for _ in range(600):
-        lines = [
-            random.choice(LINES) + random.choice([b"\n", b"\n", b"\r", b"\r\n"]) for _ in range(random.randint(1, 14))
-        ]
-        data = b"".join(lines)[: None if random.random() < 0.7 else -1]
-        places = sorted(random.sample(range(len(data) + 1), min(len(data), random.randint(0, 6))))
-        assert_same_outcome(outcome(ours(fast, cuts(data, places))), outcome(theirs(plain, [data])))
+        pieces = random_reads(random, LINES)
+        assert_same_outcome(outcome(ours(fast, pieces)), outcome(theirs(plain, [b"".join(pieces)])))

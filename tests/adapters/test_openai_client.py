@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from openai.types.chat import ChatCompletionChunk
 
 import chunkwire
 from chunkwire.adapters.openai import _plan, _stream, accelerate, restore
-from server import Site, serving
+from server import Site
 from support import recorded
 
 PATH = "/v1/chat/completions"
@@ -43,12 +43,6 @@ ANSWER = (
     + usage()
     + DONE
 )
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from edges import DONE, FRAMING, A, B, chunk, event
 from hosts import as_it_came, assert_same, assert_same_error, async_outcome, cuts, outcome, single_cuts, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import VALUES, mutated, random_reads
 from sdk_edges import ALL, BOM, OWN, TOKEN, USUAL
 from sdks import INSTALLED, Sdk
 
 from support import recorded
-from test_openai import VALUES
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason="no SDK that Speakeasy generates is installed")
 
@@ -288,37 +288,13 @@ SOME: list[Any] = [
 ]
 
 
-def mutated(random: Random) -> dict[str, Any]:
-    """A rich chunk of which a few parts were changed, dropped, added or moved."""
-    doc = json.loads(json.dumps(RICH))
-    for _ in range(random.choice([0, 1, 1, 1, 2, 3])):
-        at: Any = doc
-        while True:
-            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
-            if not keys:
-                break
-            key = random.choice(keys)
-            if isinstance(at[key], (dict, list)) and random.random() < 0.8:
-                at = at[key]
-                continue
-            change = random.random()
-            if change < 0.5:
-                at[key] = copy.deepcopy(random.choice(SOME))
-            elif change < 0.75:
-                del at[key]
-            elif isinstance(at, dict):
-                at[random.choice(KEYS)] = copy.deepcopy(random.choice(SOME))
-                at[key] = at.pop(key)  # and the last one now
-            break
-    return doc
-
-
 def test_mutated_chunks(sdk: Sdk, plain: Any, fast: Any) -> None:
     """Each alone, and behind others, whose shape it may nearly have."""
     random = Random(7)
     rich = event(json.dumps(RICH).encode())
     for _ in range(500):
-        sent = json.dumps(mutated(random), ensure_ascii=random.random() < 0.5).encode("utf-8", "replace")
+        doc = mutated(random, RICH, random.choice([0, 1, 1, 1, 2, 3]), KEYS, SOME)
+        sent = json.dumps(doc, ensure_ascii=random.random() < 0.5).encode("utf-8", "replace")
         pieces = [rich + event(sent) * 2] if random.random() < 0.5 else [event(sent), event(sent)]
         assert_same_outcome(outcome(sdk.stream(fast, pieces)), expected(sdk, plain, pieces))
 
@@ -355,11 +331,7 @@ def test_random_lines(sdk: Sdk, plain: Any, fast: Any) -> None:
     random = Random(7)
     decoder = Remembering(sdk.decoder)
     for _ in range(1500):
-        lines = [
-            random.choice(LINES) + random.choice([b"\n", b"\n", b"\r", b"\r\n"]) for _ in range(random.randint(1, 14))
-        ]
-        data = b"".join(lines)[: None if random.random() < 0.7 else -1]
-        pieces = cuts(data, sorted(random.sample(range(len(data) + 1), min(len(data), random.randint(0, 6)))))
+        pieces = random_reads(random, LINES)
         theirs = outcome(sdk.stream(plain, pieces, decoder=decoder))
         assert_same_outcome(outcome(sdk.stream(fast, pieces)), theirs)
 

@@ -20,7 +20,7 @@ from hosts import assert_same, async_outcome, outcome
 from sdk_edges import ALL
 from sdks import INSTALLED, OPEN, SDKS, Sdk
 
-from server import Site, serving
+from server import Site
 from test_speakeasy import GOOD, asked, assert_same_outcome, sdk
 
 __all__ = ["asked", "sdk"]  # fixtures
@@ -34,12 +34,6 @@ ANSWER = (
     + b"".join(GOOD)
     + DONE
 )
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)
