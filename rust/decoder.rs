@@ -4,22 +4,22 @@
 //! [`Sink`] what it found, in the order of the source. Batches of records ([`crate::record`]) and usage rows
 //! ([`crate::stream`]) are sinks.
 
+mod reason;
+mod sink;
+mod stats;
 mod steady;
 
-use std::sync::Arc;
+pub use reason::not_a_stream;
+pub use sink::{Body, Exchange, Found, Shaped, Sink};
+pub use stats::{KEPT_DAMAGES, Paths, Stats};
 
+use reason::{error_message, explain, first_keys, shorten};
 use steady::Followers;
 
-use crate::chunk::shape::{Around, Course, Shapes, Span, Template};
-use crate::chunk::{self, Doc, Key, Node, Type, Value};
-use crate::error::{Damage, JsonError, JsonErrorKind, Kind, Place};
-use crate::event::{Data, Decoded, Frame, FrameKind, Framer, TAR, ZIP, decode_utf8};
-
-/// How many damages are kept with their reasons; the rest is only counted.
-pub const KEPT_DAMAGES: usize = 1000;
-
-/// How many characters of what a server said are kept as an error's reason.
-const MESSAGE_LENGTH: usize = 200;
+use crate::chunk::shape::{Around, Course, Shapes};
+use crate::chunk::{self, Doc, Key, Type, Value};
+use crate::error::{Damage, Kind, Place};
+use crate::event::{Data, Decoded, Frame, FrameKind, Framer, decode_utf8};
 
 /// The default of [`Options::max_event_bytes`].
 pub const MAX_EVENT_BYTES: usize = 64 << 20;
@@ -40,211 +40,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { strict: false, max_event_bytes: MAX_EVENT_BYTES, max_int_digits: 4300, shapes: true }
-    }
-}
-
-/// What was counted so far. See `chunkwire.Stats`, its twin in Python, for what each count means.
-#[allow(missing_docs)]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub bytes: u64,
-    pub events: u64,
-    pub chunks: u64,
-    pub done: u64,
-    pub errors: u64,
-    pub keepalives: u64,
-    pub comments: u64,
-    pub damaged: u64,
-    pub chunk_bytes: u64,
-    pub done_bytes: u64,
-    pub error_bytes: u64,
-    pub comment_bytes: u64,
-    pub skipped_bytes: u64,
-    pub damaged_bytes: u64,
-    pub wrapping_bytes: u64,
-    pub exchanges: u64,
-    pub damages: Vec<Damage>,
-}
-
-impl Stats {
-    /// Counts a damage, and keeps it if there is room.
-    pub fn add(&mut self, damage: &Damage) {
-        if damage.kind == Kind::ServerError {
-            self.errors += 1;
-        } else {
-            self.damaged += 1;
-        }
-        if self.damages.len() < KEPT_DAMAGES {
-            self.damages.push(damage.clone());
-        }
-    }
-
-    /// What is none of the bytes that were counted is counted as wrapping.
-    pub fn count_wrapping(&mut self) {
-        let bodies = self.chunk_bytes + self.done_bytes + self.error_bytes + self.comment_bytes;
-        self.wrapping_bytes = self.bytes.saturating_sub(bodies + self.skipped_bytes + self.damaged_bytes);
-    }
-
-    /// Adds the counts of the part of a source behind this one; `global` gives the place in the source for one in the
-    /// part.
-    pub fn append(&mut self, part: Self, global: impl Fn(Place) -> Place) {
-        self.bytes += part.bytes;
-        self.events += part.events;
-        self.chunks += part.chunks;
-        self.done += part.done;
-        self.errors += part.errors;
-        self.keepalives += part.keepalives;
-        self.comments += part.comments;
-        self.damaged += part.damaged;
-        self.chunk_bytes += part.chunk_bytes;
-        self.done_bytes += part.done_bytes;
-        self.error_bytes += part.error_bytes;
-        self.comment_bytes += part.comment_bytes;
-        self.skipped_bytes += part.skipped_bytes;
-        self.damaged_bytes += part.damaged_bytes;
-        self.wrapping_bytes += part.wrapping_bytes;
-        self.exchanges += part.exchanges;
-        let room = KEPT_DAMAGES.saturating_sub(self.damages.len());
-        let damages = part.damages.into_iter().take(room);
-        self.damages.extend(damages.map(|damage| Damage { place: global(damage.place), ..damage }));
-    }
-}
-
-/// How many chunks went which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Paths {
-    /// Matched against a shape.
-    pub shape: u64,
-    /// Of those: taken as one of many that were alike.
-    pub steady: u64,
-    /// Read by the careful parser.
-    pub careful: u64,
-}
-
-impl std::ops::AddAssign for Paths {
-    fn add_assign(&mut self, other: Self) {
-        self.shape += other.shape;
-        self.steady += other.steady;
-        self.careful += other.careful;
-    }
-}
-
-/// An event whose data is JSON that is worth having: its nodes are the last of [`Sink::nodes`].
-#[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
-    /// The event.
-    pub place: Place,
-    /// Its data.
-    pub text: &'a [u8],
-    /// Where the data lies in the input, if it does; else it does not outlive the call.
-    pub at: Option<usize>,
-    /// The data as sent, where that is not the text: it held bytes that are no UTF-8.
-    pub raw: Option<&'a [u8]>,
-    /// The first of its nodes.
-    pub first_node: usize,
-}
-
-/// A chunk that matched a shape: see [`Doc::shaped`].
-#[derive(Clone, Copy, Debug)]
-pub struct Shaped<'a> {
-    /// The event.
-    pub place: Place,
-    /// Its data.
-    pub text: &'a [u8],
-    /// Where the data lies in the input, if it does; else it does not outlive the call.
-    pub at: Option<usize>,
-    /// The template.
-    pub template: &'a Arc<Template>,
-    /// What fills its holes.
-    pub spans: &'a [Span],
-}
-
-impl<'a> Shaped<'a> {
-    /// The document.
-    #[inline]
-    #[must_use]
-    pub fn doc(&self) -> Doc<'a> {
-        Doc::shaped(self.text, self.template, self.spans)
-    }
-}
-
-/// The body of an error that the server sent.
-#[derive(Clone, Copy, Debug)]
-pub enum Body<'a> {
-    /// JSON.
-    Json(Found<'a>),
-    /// Anything else, under `event: error`.
-    Text(&'a str),
-}
-
-/// One request with its response, in a log that holds such.
-#[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
-    /// Its number, from 0.
-    pub number: u64,
-    /// Where it begins in the log.
-    pub offset: u64,
-    /// What it has of the members that are to be kept, as sent.
-    pub kept: &'a [Option<Vec<u8>>],
-}
-
-/// Who takes what the decoder finds, in the order of the source.
-pub trait Sink {
-    /// Where the decoder appends the nodes of the next event. What a sink does not keep it clears.
-    fn nodes(&mut self) -> &mut Vec<Node>;
-    /// A chunk.
-    fn chunk(&mut self, found: Found<'_>);
-    /// A chunk that matched a shape. A sink that does not care for shapes gets it as any other.
-    fn shaped(&mut self, shaped: Shaped<'_>) {
-        let nodes = self.nodes();
-        let first_node = nodes.len();
-        nodes.extend(shaped.doc().nodes());
-        let Shaped { place, text, at, .. } = shaped;
-        self.chunk(Found { place, text, at, raw: None, first_node });
-    }
-    /// Would chunks of this template, straight behind the last one, be no more to it than that many, and what the last of
-    /// them [reports](Template::reports)? Then they are told by [`repeated`](Self::repeated), to a sink that no such chunk
-    /// fills.
-    fn counts(&self, _: &Template) -> bool {
-        false
-    }
-    /// So many chunks of which that is true, and the last of them.
-    fn repeated(&mut self, _count: u64, _last: Shaped<'_>) {}
-    /// A finished completion, where that is no chunk: a stream of its own.
-    fn completion(&mut self, found: Found<'_>) {
-        self.chunk(found);
-    }
-    /// What follows is of this exchange alone.
-    fn begin_exchange(&mut self, _: Exchange<'_>) {}
-    /// What follows is of this exchange, which has begun already.
-    fn go_back(&mut self, _number: u64) {}
-    /// The members of the exchange that are to be kept are now these.
-    fn keep(&mut self, _: &[Option<Vec<u8>>]) {}
-    /// What follows was read at this time, in seconds, if that is known.
-    fn time(&mut self, _: Option<f64>) {}
-    /// The last chunk has text, and was read at this time.
-    fn content_at(&mut self, _: f64) {}
-    /// The exchange has ended, and all of its streams.
-    fn end_exchange(&mut self) {}
-    /// What follows stands in another file, where places are counted anew.
-    fn next_source(&mut self) {}
-    /// `[DONE]`.
-    fn done(&mut self, place: Place);
-    /// An error that the server sent; the decoder has counted it.
-    fn server_error(&mut self, place: Place, body: Body<'_>);
-    /// Damage; the decoder has counted it.
-    fn damage(&mut self, damage: &Damage);
-    /// Damage to what is around the events of an exchange: it harms a stream only if one is open, or if there is none.
-    fn outer_damage(&mut self, damage: &Damage) {
-        self.damage(damage);
-    }
-    /// Damage outside all exchanges, in a log that is made of such: no stream has to do with it.
-    fn stray_damage(&mut self, damage: &Damage) {
-        self.damage(damage);
-    }
-    /// Is it time to stop and empty the sink?
-    fn is_full(&self) -> bool {
-        false
     }
 }
 
@@ -780,20 +575,6 @@ impl Decoder {
     }
 }
 
-/// The damage of a source without events, whose first unknown line begins with this byte, or that is an archive.
-#[must_use]
-pub fn not_a_stream(first: u8) -> Damage {
-    let reason = match first {
-        b'<' => "no event found; it looks like HTML",
-        b'{' | b'[' => "no event found; it looks like JSON, not like server-sent events",
-        TAR => "it looks like a tar archive: in a file whose name ends in .tar, .tgz or .tar.gz its logs are read",
-        ZIP => "it looks like a zip archive: in a file whose name ends in .zip its logs are read",
-        _ => "no event found; this is no event stream",
-    };
-    let place = Place { offset: 0, line: 1, event: 0 };
-    Damage { kind: Kind::NotAStream, place, position: None, reason: reason.into() }
-}
-
 /// `[DONE]` as nearly every server sends it.
 const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
@@ -834,52 +615,4 @@ pub(crate) fn is_completion(root: Value<'_>) -> bool {
         has_message |= choice.get_named(b"message").is_some_and(|message| message.kind() == Type::Object);
     }
     has_message
-}
-
-/// Up to five keys in the order of their first appearance, for a message.
-fn first_keys(root: Value<'_>) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for (key, _) in root.members() {
-        let name = String::from_utf8_lossy(&key.bytes()).into_owned();
-        if !names.contains(&name) {
-            names.push(name);
-        }
-        if names.len() == 5 {
-            break;
-        }
-    }
-    names.join(", ")
-}
-
-/// The human-readable part of a server's error: `error.message`, `error`, `message` or `detail`, else all of it.
-fn error_message(root: Value<'_>) -> String {
-    let found = root.get(Key::Error).filter(|error| error.is_truthy()).unwrap_or(root);
-    let message = [&b"message"[..], b"detail"]
-        .into_iter()
-        .filter_map(|name| found.get_named(name)?.non_empty())
-        .next()
-        .or_else(|| found.non_empty())
-        .unwrap_or_else(|| root.raw().into());
-    shorten(&String::from_utf8_lossy(&message))
-}
-
-/// The beginning of a text, for a message.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE_LENGTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// The kind and the reason of data that is not JSON; at the end of a source it is called truncated.
-fn explain(error: JsonError, at_end: bool) -> (Kind, String) {
-    let JsonError { kind, position } = error;
-    if kind == JsonErrorKind::TooDeep {
-        let depth = chunk::MAX_DEPTH;
-        (Kind::TooDeep, format!("nested deeper than {depth} levels at byte {position} of the event's data"))
-    } else if at_end {
-        (Kind::Truncated, format!("the source ends inside an event, at byte {position} of its data: {kind}"))
-    } else {
-        (Kind::InvalidJson, format!("invalid JSON at byte {position} of the event's data: {kind}"))
-    }
 }
