@@ -46,6 +46,7 @@ ENGINE = {
     "_sse",
     "_json",
     "_streams",
+    "_usage_columns",
     "_messages",
     "_reported",
     "_written",

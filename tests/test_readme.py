@@ -49,7 +49,7 @@ def test_the_examples_print_what_they_promise(printed: list[str]) -> None:
 
 
 def test_the_table_of_columns_is_that_of_the_code() -> None:
-    from chunkwire._streams import TOKEN_COLUMNS
+    from chunkwire._usage_columns import TOKEN_COLUMNS
 
     rows = [
         line.split("|")

@@ -2,8 +2,8 @@
 
 It gives what `chunkwire._native` gives, by the same names. `_blocks` brings the bytes, `_sse` finds the events in
 them, `_json` reads their data (with pysimdjson where that is right), `_views` are the objects, `_streams` sorts chunks
-into streams, `_columns` makes columns of them, `_messages` whole messages. What stands here says of every event what it
-is, and counts every byte.
+into streams, `_usage_columns` makes columns of those, `_columns` of chunks, and `_messages` whole messages. What stands
+here says of every event what it is, and counts every byte.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from chunkwire._session import Models, Session
 from chunkwire._sse import Frame
 from chunkwire._stats import KEPT_DAMAGES, Damage, Stats
 from chunkwire._streams import Tracker
+from chunkwire._usage_columns import columns_of
 from chunkwire._verdicts import CHUNK, DAMAGE, PIECE_BYTES, EventReader
 from chunkwire._views import (
     Choice,
@@ -347,8 +348,7 @@ def usage(
     source: Any, options: Options, name: str | None = None, *, threads: int = 1, measure: bool = False
 ) -> tuple[dict[str, Any], Stats]:
     """The usage columns and counts of a source. If asked for, `measure` adds how much text each stream has."""
-    keep = len(options.keep)
-    sinks = Sinks(lambda: Tracker(measures=measure), lambda: ExchangeRows(measures=measure, keep=keep))
+    sinks = Sinks(lambda: Tracker(measures=measure), lambda: ExchangeRows(measures=measure))
     reader = reader_of(sinks, options, name)
     try:
         for block in blocks_of(source):
@@ -356,12 +356,10 @@ def usage(
     except CompressedDamage as error:
         reader.count_compressed_damage(error)
     reader.finish()
-    columns, wrong = reader.sink.finish()
+    rows, wrong = reader.sink.finish()
+    columns = columns_of(rows, wrong, measures=measure, keep=len(options.keep))
     for reason, place in wrong:
         reader.count_damage("wrong_type", reason, *place)
-    if keep and "kept" not in columns:
-        rows = len(columns["reported"])
-        columns["kept"] = [(b"", bytes(8 * rows))] * keep
     return columns, reader.stats()
 
 
@@ -369,7 +367,8 @@ class UsageReader:
     """Reads usage of what its caller feeds: the columns of all streams so far, whenever asked for."""
 
     def __init__(self, options: Options, name: str | None = None) -> None:
-        self._rows = Rows(len(options.keep))
+        self._rows = Rows()
+        self._keep = len(options.keep)
         self._name = name
         self._log = Log(_sinks_of(self._rows), options, name)
         self._lock = _InUse()
@@ -402,9 +401,10 @@ class UsageReader:
     def columns(self) -> tuple[dict[str, Any], Stats]:
         """The columns and counts of what was read so far, as if it were all."""
         with self._lock:
-            rows = self._rows.copy()
-            stats = self._log.peek(_sinks_of(rows)) or self._log.stats()
-        columns, wrong = rows.finish()
+            so_far = self._rows.copy()
+            stats = self._log.peek(_sinks_of(so_far)) or self._log.stats()
+        rows, wrong = so_far.finish()
+        columns = columns_of(rows, wrong, keep=self._keep)
         stats.damaged += len(wrong)
         kept = wrong[: KEPT_DAMAGES - len(stats.damages)]
         stats.damages += [Damage("wrong_type", reason, *place, None, self._name) for reason, place in kept]

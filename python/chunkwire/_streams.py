@@ -1,5 +1,4 @@
-"""Chunks in the order of a source in, one row for each stream out, and the rows as columns: the Python engine's twin
-of the rooms `stream` and `usage`.
+"""Chunks in the order of a source in, one row for each stream out: the Python engine's twin of the room `stream`.
 
 A stream is all chunks of one response. It ends at `[DONE]`, or where a chunk with another id begins once it has
 finished; logs interleave streams, and then the id tells them apart. What servers do to ids, and what follows from it,
@@ -9,9 +8,7 @@ is said at `Tracker._row_of_id`.
 from __future__ import annotations
 
 import copy
-import json
 import math
-from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
@@ -20,16 +17,13 @@ from chunkwire._json import kind_of
 from chunkwire._reported import (
     Times,
     cost_beside_usage,
-    cost_in_usage,
     either,
-    estimated_cost,
     times_beside_usage,
-    times_in_usage,
 )
 from chunkwire._stats import Damage
 from chunkwire._written import written
 
-__all__ = ["TOKEN_COLUMNS", "Row", "Tracker", "columns_of", "integer"]
+__all__ = ["Row", "Tracker", "Wrong", "integer"]
 
 #: At most this many streams can be interleaved; beyond it those that were silent longest are closed.
 _MAX_OPEN = 4096
@@ -37,28 +31,8 @@ _MAX_OPEN = 4096
 _LAST_INDEX = 63
 _INT64 = range(-(2**63), 2**63)
 
-_PROMPT, _COMPLETION = "prompt_tokens_details", "completion_tokens_details"
-
-#: The token columns in the order of the bits of `valid`, and where each count stands in a usage object: the first
-#: place that has one.
-TOKEN_COLUMNS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "prompt_tokens": (("prompt_tokens",),),
-    "completion_tokens": (("completion_tokens",),),
-    "total_tokens": (("total_tokens",),),
-    "cached_tokens": (
-        (_PROMPT, "cached_tokens"),
-        ("prompt_cache_hit_tokens",),  # DeepSeek
-        ("cache_read_input_tokens",),  # Anthropic's name: Databricks, Venice, Vercel
-        ("cached_tokens",),  # Together
-        ("num_cached_tokens",),  # Mistral
-    ),
-    "cache_write_tokens": ((_PROMPT, "cache_write_tokens"), ("cache_creation_input_tokens",)),
-    "reasoning_tokens": ((_COMPLETION, "reasoning_tokens"), ("reasoning_tokens",)),
-    "audio_prompt_tokens": ((_PROMPT, "audio_tokens"),),
-    "audio_completion_tokens": ((_COMPLETION, "audio_tokens"),),
-    "accepted_prediction_tokens": ((_COMPLETION, "accepted_prediction_tokens"),),
-    "rejected_prediction_tokens": ((_COMPLETION, "rejected_prediction_tokens"),),
-}
+#: Usage that is not as it should be: the reasons, each with its place.
+Wrong = list[tuple[str, tuple[int, int, int]]]
 
 
 class Row:
@@ -324,9 +298,9 @@ class Tracker:
         other._first_loss, other._begun, other.source = self._first_loss, self._begun, self.source
         return other
 
-    def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
-        """Ends all streams: the columns, and the usage that they cannot hold (reason and place)."""
-        return columns_of(self.finished(), self.wrong, measures=self._measures), self.wrong
+    def finish(self) -> tuple[list[Row], Wrong]:
+        """Ends all streams: their rows, and the usage that is not as it should be."""
+        return self.finished(), self.wrong
 
     def finished(self) -> list[Row]:
         """Ends all streams, and gives their rows."""
@@ -562,111 +536,3 @@ def integer(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and value in _INT64 else None
-
-
-def columns_of(
-    rows: list[Row], wrong: list[tuple[str, tuple[int, int, int]]], *, measures: bool = False, keep: int = 0
-) -> dict[str, Any]:
-    """The rows as columns of native numbers; appends to ``wrong`` what they cannot hold. ``keep`` is how many values
-    each row has that a log says of it."""
-    tokens = {name: array("q") for name in TOKEN_COLUMNS}
-    valid = array("H")
-    costs = array("d")
-    first, rest, measured = array("d"), array("d"), bytearray()
-    sent, ends = bytearray(), array("q")
-    ids, id_ends = bytearray(), array("q")
-    for row in rows:
-        bits = 0
-        usage = row.usage or {}
-        for bit, (name, paths) in enumerate(TOKEN_COLUMNS.items()):
-            found, path = _find(usage, paths)
-            count = integer(found)
-            if count is not None:
-                bits |= 1 << bit
-            elif found is not None:
-                reason = f"usage.{'.'.join(path)} is a JSON {kind_of(found)}, expected an integer"
-                wrong.append((reason, row.usage_place))
-            tokens[name].append(count or 0)
-        valid.append(bits)
-        cost = cost_in_usage(usage)
-        if cost is None and math.isnan(row.cost):
-            cost = estimated_cost(usage)
-        costs.append(row.cost if cost is None else cost)
-        sent_times = either(times_in_usage(usage), row.times)
-        to_first, generation = either(sent_times, _measured(row))
-        measured.append((to_first, generation) != sent_times)
-        first.append(math.nan if to_first is None else to_first)
-        rest.append(math.nan if generation is None else generation)
-        if usage:
-            sent += json.dumps(usage).encode()
-        ends.append(len(sent))
-        ids += (row.id or "").encode("utf-8", "surrogatepass")
-        id_ends.append(len(ids))
-    columns: dict[str, Any] = {name: column.tobytes() for name, column in tokens.items()}
-    columns["valid"] = valid.tobytes()
-    columns["reported"] = bytes(row.usage is not None for row in rows)
-    columns["cost"] = costs.tobytes()
-    columns["time_to_first_token"] = first.tobytes()
-    columns["generation_time"] = rest.tobytes()
-    if any(measured):
-        columns["measured"] = bytes(measured)
-    columns["usage"] = bytes(sent)
-    columns["usage_end"] = ends.tobytes()
-    columns["created"] = array("q", (row.created for row in rows)).tobytes()
-    columns["chunks"] = array("q", (row.chunks for row in rows)).tobytes()
-    columns["offset"] = array("q", (row.offset for row in rows)).tobytes()
-    columns["id"] = bytes(ids)
-    columns["id_end"] = id_ends.tobytes()
-    columns["model"] = _coded(row.model for row in rows)
-    columns["finish_reason"] = _coded(row.finish_reason for row in rows)
-    columns["status"] = _coded(row.status() for row in rows)
-    if measures:
-        columns["content_deltas"] = array("q", (row.deltas for row in rows)).tobytes()
-        columns["text_bytes"] = array("q", (row.text_bytes for row in rows)).tobytes()
-    if keep:
-        columns["kept"] = [_kept(rows, place) for place in range(keep)]
-    return columns
-
-
-def _measured(row: Row) -> Times:
-    """The times that a log shows by those of its reads: from the first to the first chunk with content, and from there
-    to the last."""
-    if row.first_content is None or row.last_content is None:
-        return None, None
-    to_first = None if row.began is None else row.first_content - row.began
-    generation = row.last_content - row.first_content
-    return (
-        None if to_first is None or to_first < 0 else to_first,
-        None if generation < 0 else generation,
-    )
-
-
-def _kept(rows: list[Row], place: int) -> tuple[bytes, bytes]:
-    """A value of each row as JSON, one behind the other, and where each ends; an empty one is none."""
-    values, ends = bytearray(), array("q")
-    for row in rows:
-        value = row.kept[place] if row.kept is not None else None
-        if value is not None:
-            values += json.dumps(value).encode()
-        ends.append(len(values))
-    return bytes(values), ends.tobytes()
-
-
-def _find(usage: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> tuple[Any, tuple[str, ...]]:
-    """The first value of these paths that is there and not null, and its path."""
-    for path in paths:
-        value: Any = usage
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if value is not None:
-            return value, path
-    return None, ()
-
-
-def _coded(texts: Iterable[str | None]) -> tuple[bytes, list[str]]:
-    """Texts as codes, -1 for none, and the text of each code in the order of the first row that has it."""
-    codes: dict[str, int] = {}
-    column = array("i")
-    for text in texts:
-        column.append(-1 if text is None else codes.setdefault(text, len(codes)))
-    return column.tobytes(), list(codes)

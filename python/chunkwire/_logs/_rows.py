@@ -1,11 +1,9 @@
-"""The rows of a log that is fed, for the Python engine: what readers find in, columns out at any time."""
+"""The rows of a log that is fed, for the Python engine: what readers find in, all streams out at any time."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from chunkwire._logs._sinks import ExchangeRows
-from chunkwire._streams import Row, Tracker, columns_of
+from chunkwire._streams import Row, Tracker, Wrong
 
 __all__ = ["Rows"]
 
@@ -13,8 +11,7 @@ __all__ = ["Rows"]
 class Rows:
     """What is known of all streams of a log so far, in however many files and formats it came."""
 
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
+    def __init__(self) -> None:
         self._source = 0  # which file it is
         self._plain = Tracker()
         self._before: list[Tracker] = []  # of files before those with exchanges
@@ -27,7 +24,7 @@ class Rows:
     def of_exchanges(self) -> ExchangeRows:
         """Who takes what is many, each with streams of its own."""
         if self._exchanges is None:
-            self._exchanges = ExchangeRows(measures=False, keep=self._keep)
+            self._exchanges = ExchangeRows(measures=False)
             self._exchanges.source = self._source
         if self._plain.begun:
             self._before.append(self._plain)
@@ -44,7 +41,7 @@ class Rows:
 
     def copy(self) -> Rows:
         """The same, to be finished while this goes on."""
-        other = Rows(self._keep)
+        other = Rows()
         other._source = self._source
         other._plain = self._plain.copy()
         other._before = [tracker.copy() for tracker in self._before]
@@ -55,21 +52,18 @@ class Rows:
         """How many streams have begun and not ended."""
         return self._plain.unfinished() + (self._exchanges.unfinished() if self._exchanges is not None else 0)
 
-    def finish(self) -> tuple[dict[str, Any], list[tuple[str, tuple[int, int, int]]]]:
-        """Ends all streams: the columns, and the usage that they cannot hold, as `Tracker.finish` has them."""
+    def finish(self) -> tuple[list[Row], Wrong]:
+        """Ends all streams, as `Tracker.finish` does."""
         if self._exchanges is None:
-            columns, wrong = self._plain.finish()
-            if self._keep:
-                columns["kept"] = [(b"", bytes(8 * len(columns["reported"])))] * self._keep
-            return columns, wrong
+            return self._plain.finish()
         rows: list[Row] = []
-        wrong = []
+        wrong: Wrong = []
         for tracker in (*self._before, self._plain):
             if tracker.begun:
                 rows += tracker.finished()
             wrong += tracker.wrong
-        more, others = self._exchanges.finished()
+        more, others = self._exchanges.finish()
         rows += more
         wrong += others
         rows.sort(key=lambda row: (row.source, row.offset))
-        return columns_of(rows, wrong, keep=self._keep), wrong
+        return rows, wrong

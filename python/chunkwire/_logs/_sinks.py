@@ -11,26 +11,23 @@ from typing import Any
 from chunkwire._logs._exchanges import Exchange
 from chunkwire._messages import Completions
 from chunkwire._stats import Damage
-from chunkwire._streams import Row, Tracker, columns_of
+from chunkwire._streams import Row, Tracker, Wrong
 from chunkwire._written import written
 
 __all__ = ["ExchangeMessages", "ExchangeNumbers", "ExchangeRows"]
-
-_Wrong = list[tuple[str, tuple[int, int, int]]]
 
 
 class ExchangeRows:
     """The rows of all exchanges, for `usage`."""
 
-    def __init__(self, *, measures: bool, keep: int) -> None:
+    def __init__(self, *, measures: bool) -> None:
         self._measures = measures
-        self._keep = keep
         self.source = 0  #: which file it is, of several one behind the other
         self._open: dict[Exchange, int] = {}  # in which file it began
         self._trackers: dict[Exchange, Tracker] = {}
         self._exchange: Exchange | None = None
         self._rows: list[Row] = []
-        self._wrong: _Wrong = []
+        self._wrong: Wrong = []
 
     def exchange(self, exchange: Exchange | None) -> None:
         """What follows is of this one."""
@@ -63,7 +60,7 @@ class ExchangeRows:
 
     def copy(self) -> ExchangeRows:
         """The same, to be finished while this goes on."""
-        other = ExchangeRows(measures=self._measures, keep=self._keep)
+        other = ExchangeRows(measures=self._measures)
         other.source, other._open = self.source, self._open.copy()
         other._trackers = {exchange: tracker.copy() for exchange, tracker in self._trackers.items()}
         other._rows, other._wrong = self._rows.copy(), self._wrong.copy()
@@ -105,13 +102,8 @@ class ExchangeRows:
         if self._exchange is not None:
             self._tracker().damage_outside(damage)
 
-    def finish(self) -> tuple[dict[str, Any], _Wrong]:
-        """The columns, and the usage that they cannot hold, as `Tracker.finish` has them."""
-        rows, wrong = self.finished()
-        return columns_of(rows, wrong, measures=self._measures, keep=self._keep), wrong
-
-    def finished(self) -> tuple[list[Row], _Wrong]:
-        """Ends all exchanges; gives the rows in their order, and the usage that is no object."""
+    def finish(self) -> tuple[list[Row], Wrong]:
+        """Ends all exchanges; gives the rows in their order, and what `Tracker.finish` gives beside them."""
         for exchange in sorted(self._open, key=lambda exchange: exchange.number):
             self.end(exchange)
         self._rows.sort(key=lambda row: (row.source, row.offset))
@@ -134,7 +126,7 @@ class ExchangeMessages:
         self._queue = queue
         self._folding: dict[Exchange, Completions] = {}
         self._sink: Any = queue
-        self._wrong: _Wrong = []
+        self._wrong: Wrong = []
         self.chunk: Any = None
         self.exchange(None)
 
@@ -153,7 +145,7 @@ class ExchangeMessages:
         """This one has ended: what its streams said is whole."""
         self._wrong += self._folding.pop(exchange).finish()
 
-    def finish(self) -> _Wrong:
+    def finish(self) -> Wrong:
         """The usage that is no object, as `Completions.finish` has it."""
         return self._wrong
 

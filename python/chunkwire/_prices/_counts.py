@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from chunkwire._streams import TOKEN_COLUMNS, _find
+from chunkwire._usage_columns import TOKEN_COLUMNS, find
 
 if TYPE_CHECKING:
     from chunkwire._table import UsageTable
@@ -134,7 +134,7 @@ def _unreadable(table: UsageTable, rows: _Bools) -> _Ints:
     found = []
     for row in np.flatnonzero(rows).tolist():
         usage = table.raw(row) or {}
-        if any(not valid[row] and _find(usage, paths)[0] is not None for valid, paths in places):
+        if any(not valid[row] and find(usage, paths)[0] is not None for valid, paths in places):
             found.append(row)
     return np.array(found, np.int64)
 
