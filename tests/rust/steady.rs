@@ -138,9 +138,11 @@ struct Counter {
     nodes: Vec<Node>,
     chunks: usize,
     repeated: usize,
-    /// What it was told: how many chunks there were then, and the place and the text of the last, with its content.
-    told: Vec<(usize, Place, Vec<u8>, Option<Vec<u8>>)>,
+    told: Vec<Told>,
 }
+
+/// How many chunks there were then, and the place and the text of the last, with its content.
+type Told = (usize, Place, Vec<u8>, Option<Vec<u8>>);
 
 impl Counter {
     fn add(&mut self, count: usize, place: Place, doc: Doc<'_>) {
