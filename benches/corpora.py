@@ -172,9 +172,13 @@ class Written:
 
 
 def write(path: Path, corpus: Corpus, size: int) -> Written:
-    """Writes a log of at least `size` bytes: the corpus over and over."""
+    """Writes a log of at least `size` bytes: the corpus over and over.
+
+    In large pieces: then the page cache holds it as it holds a log that was read from the disk. After many small ones
+    every contender reads it at a third of the speed.
+    """
     counts, written, lines, time = Counts(), 0, 0, 0
-    with open(path, "wb") as file:
+    with open(path, "wb", buffering=1 << 20) as file:
         while written < size:
             streams = (stream.again(time) for stream in corpus.streams)
             written += sum(map(file.write, _interleave(streams, corpus.lanes)))
