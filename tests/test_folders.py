@@ -95,7 +95,9 @@ def test_a_glob_of_any_folders_reads_each_log_once(
 @pytest.mark.parametrize("does_write", [False, True])
 def test_who_waits_for_a_pipe_can_be_interrupted(engine: str, folder: Path, does_write: bool) -> None:
     """Where nobody opens it for writing, or opens it and writes nothing."""
-    code = "import sys, numpy, chunkwire, chunkwire._reading; print('!', flush=True); "
+    code = "import signal, sys, numpy, chunkwire, chunkwire._reading; "
+    # (Who runs in the background inherits that it is ignored.)
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); print('!', flush=True); "
     code += "chunkwire.usage(sys.argv[1], engine=sys.argv[2], threads=1)"
     command = [sys.executable, "-c", code, str(folder / "pipe.sse"), engine]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -17,7 +17,7 @@ fn orders() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn generated_logs_are_the_same_in_whatever_way_they_are_read() {
-    let cases = std::env::var("CHUNKWIRE_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500);
+    let cases = std::env::var("CHUNKWIRE_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(800);
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_time: 5_000, ..ProptestConfig::default() };
     let (chunks, undamaged) = (std::cell::Cell::new(0), std::cell::Cell::new(0));

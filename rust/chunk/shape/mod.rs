@@ -18,9 +18,11 @@ mod guess;
 mod hash;
 mod matching;
 mod retired;
+mod steady;
 mod store;
 mod template;
 
 pub use matching::{Around, Counted};
-pub use store::{Course, Matched, Shapes, Steady};
+pub use steady::Steady;
+pub use store::{Course, Matched, Shapes};
 pub use template::{Plain, Span, Template};

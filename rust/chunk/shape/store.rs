@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::credit::{Credit, LEARN, LOOK};
 use super::guess::{Detours, NONE, Number, Streams, Tries};
 use super::hash::{Hashed, structure};
-use super::matching::{self, Around, Counted, Counting, Stop, Tried};
+use super::matching::{self, Stop, Tried};
 use super::retired::Retired;
+use super::steady::Steady;
 use super::template::{MAX_TEMPLATE_NODES, Slot, Span, Template};
 use crate::chunk::doc::Node;
 
@@ -22,7 +23,7 @@ const MAX_TEXT: usize = 1 << 15;
 /// A constant that changes again within so many matches becomes a hole.
 const SOON: u32 = 32;
 /// After so many matches a shape forgets its holes.
-const LIFETIME: u32 = 4096;
+pub(super) const LIFETIME: u32 = 4096;
 
 /// So many shapes are learned when they come for the first time.
 const KEPT_AT_ONCE: usize = 256;
@@ -33,7 +34,7 @@ const SEEN: usize = 1024;
 const FOLLOWERS: usize = 4;
 
 /// After so many events of one shape in a row it is as good as sure that more follow: it pays to prepare for them.
-const STEADY: u32 = 12;
+pub(super) const STEADY: u32 = 12;
 
 /// The highest value of [`Shape::sure`].
 const SURE: u8 = 3;
@@ -475,73 +476,6 @@ impl Shapes {
         if let Some(moved) = self.shapes.get(number) {
             self.numbers.insert(moved.hash, number as Number);
         }
-    }
-}
-
-/// Events, one behind the other, that differ in nothing but what fills the holes of one template. None of them teaches
-/// anything new, so what they change is noted once for all.
-pub struct Steady<'a> {
-    template: &'a Arc<Template>,
-    matches: &'a mut u32,
-    tried: &'a mut Tried,
-    credit: &'a mut Credit,
-    streams: &'a mut Streams,
-    streak: &'a mut u32,
-    max_digits: usize,
-}
-
-impl Steady<'_> {
-    /// How many there may be: what is learned now and then is learned from a match that was found as others are.
-    #[must_use]
-    pub fn most(&self) -> usize {
-        (LIFETIME - 1 - *self.matches % LIFETIME) as usize
-    }
-
-    /// Matches the event whose text begins at `at`, and gives the place behind its text. None says nothing but that the
-    /// event is to be looked at in full.
-    #[inline(always)]
-    pub fn next(&mut self, input: &[u8], at: usize) -> Option<usize> {
-        matching::again(self.template, input, at, self.max_digits, &mut self.tried.spans)
-    }
-
-    /// Are there few enough holes to [count](Self::count) them?
-    #[inline]
-    #[must_use]
-    pub fn can_count(&self) -> bool {
-        self.template.holes() <= Counting::MOST_HOLES
-    }
-
-    /// Counts the events from `input[at..]` on, up to `most`, that have this around them, and with it so many bytes at
-    /// most.
-    pub fn count(&mut self, input: &[u8], at: usize, most: usize, around: Around<'_>, max_bytes: usize) -> Counted {
-        let Self { template, tried, max_digits, .. } = self;
-        let memory = &mut tried.literals;
-        Counting { template, around, max_bytes, max_digits: *max_digits, memory }.count(input, at, most)
-    }
-
-    /// The template of all of them.
-    #[inline(always)]
-    #[must_use]
-    pub fn template(&self) -> &Arc<Template> {
-        self.template
-    }
-
-    /// The values of the holes of the last match.
-    #[inline(always)]
-    #[must_use]
-    pub fn spans(&self) -> &[Span] {
-        &self.tried.spans
-    }
-
-    /// Takes note of how many there were, and whether one that is not like them `missed`. If they were few, it takes some
-    /// events again until more are looked for: what missed is read twice, which may happen to one event in a dozen.
-    pub fn end(self, events: usize, missed: bool) {
-        if events == 0 || (missed && events < STEADY as usize) {
-            *self.streak = 0;
-        }
-        *self.matches += events as u32;
-        self.credit.hits(events, self.template.holes());
-        self.streams.rate(-(events.min(i8::MAX as usize) as i8));
     }
 }
 
