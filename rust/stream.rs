@@ -563,10 +563,7 @@ impl Sink for Tracker {
         if let Some(last) = &self.last
             && last.is_like(&shaped)
         {
-            self.repeat(self.last_row, 1);
-            if shaped.template.reports() {
-                self.report(self.last_row, &Members::of(shaped.doc().root()), shaped.place);
-            }
+            self.repeated(1, shaped);
             return;
         }
         let mut last = self.last.take();
@@ -581,6 +578,7 @@ impl Sink for Tracker {
         template.last_report_counts() && self.last.as_ref().is_some_and(|last| last.is_like_all(template))
     }
 
+    #[inline]
     fn repeated(&mut self, count: u64, last: Shaped<'_>) {
         self.repeat(self.last_row, count);
         if last.template.reports() {

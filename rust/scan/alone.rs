@@ -12,7 +12,7 @@ use super::Setup;
 use crate::decoder::Stats;
 use crate::error::{Broken, Damage};
 use crate::log::{self, Learned, Log, Request};
-use crate::source::{BLOCK_BYTES, Blocks, Buffer, HEAD_BYTES, Head, Packing};
+use crate::source::{BLOCK_BYTES, Blocks, Buffer, Packing};
 use crate::stream::{Measured, Streams, Tracker};
 
 /// Who is told of what is found.
@@ -97,9 +97,7 @@ pub(super) fn begin(
             length => left -= length,
         }
     }
-    let is_packed = matches!(Packing::of(&memory[..memory.len().min(HEAD_BYTES)]), Head::Packed(_))
-        || path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br"));
-    if left > 0 && !is_packed {
+    if left > 0 && Packing::of_file(memory, path).is_none() {
         return Ok(None);
     }
     let metadata = file.metadata()?;

@@ -83,10 +83,7 @@ impl Blocks {
     /// Those of a file of which `head` was read, with a few bytes at least if it has them.
     #[must_use]
     pub fn begun(file: File, metadata: &Metadata, head: Vec<u8>, path: &Path, most: Option<u64>) -> Self {
-        let packing = match Packing::of(&head[..head.len().min(HEAD_BYTES)]) {
-            Head::Packed(packing) => Some(packing),
-            _ => path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br")).then_some(Packing::Brotli),
-        };
+        let packing = Packing::of_file(&head, path);
         let head_length = head.len();
         let whole = io::Cursor::new(head).chain(file);
         let size = metadata.is_file().then_some(metadata.len());

@@ -2,6 +2,8 @@
 //!
 //! What was unpacked before a damaged byte is always given: nothing that is whole is lost with the call that failed.
 
+use std::path::Path;
+
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress};
 use zstd_safe::{DCtx, InBuffer, OutBuffer};
@@ -47,6 +49,15 @@ impl Packing {
             }
         }
         if is_short { Head::Short } else { Head::Plain }
+    }
+
+    /// How a file is packed that begins with these bytes, if it is. (Only the name tells brotli.)
+    #[must_use]
+    pub fn of_file(head: &[u8], path: &Path) -> Option<Self> {
+        match Self::of(&head[..head.len().min(HEAD_BYTES)]) {
+            Head::Packed(packing) => Some(packing),
+            _ => path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("br")).then_some(Self::Brotli),
+        }
     }
 
     /// Does a source that is packed like this begin with these bytes? None if they are too few to say so.

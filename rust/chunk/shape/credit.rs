@@ -55,7 +55,7 @@ impl Credit {
     /// A match. To fill a hole takes about as long as to parse what is in it.
     #[inline]
     pub fn hit(&mut self, holes: usize) {
-        self.left = (self.left + HIT - (holes / 2).min(HIT as usize) as i32).min(MOST);
+        self.hits(1, holes);
     }
 
     /// So many matches, each of so many holes.

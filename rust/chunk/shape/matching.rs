@@ -75,9 +75,9 @@ pub(super) fn event(
     ask_for(input, at + AHEAD, text.len().min(MOST_AHEAD));
     for (number, part) in template.parts.iter().enumerate() {
         let literal = &text[part.start as usize..part.end as usize];
-        place = match input.get(place..place + literal.len()) {
-            Some(found) if same(found, literal) => place + literal.len(),
-            _ => changed_literal(template, number, input, at, place, max_digits, &mut tried.changes)?,
+        place = match behind_literal(literal, input, place) {
+            Some(behind) => behind,
+            None => changed_literal(template, number, input, at, place, max_digits, &mut tried.changes)?,
         };
         // The last part has no hole behind it.
         let Some(span) = tried.spans.get_mut(number) else { break };
