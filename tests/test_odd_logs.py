@@ -131,6 +131,10 @@ def streams(engine: str, data: bytes, **how: Any) -> list[int]:
     return [int(number) for batch in chunkwire.batches(data, engine=engine, **how) for number in batch.stream]
 
 
+def usage_ids(data: bytes, **how: Any) -> list[str]:
+    return list(chunkwire.usage(data, **how).id)
+
+
 READS: dict[str, Any] = {"format": "reads", "field": "text", "id_field": "n"}
 WHOLE = {"object": "chat.completion", "id": "w", "user": "ann", "n": 1, "choices": [{"message": {"content": "x"}}]}
 
@@ -208,6 +212,16 @@ def test_a_byte_order_mark_before_another_line_hides_it(engine: str) -> None:
     assert tuple(_engine.load(engine).recognise(data))[1] is None
     data = b"\xef\xbb\xbf" + lines({"text": body("a")})
     assert tuple(_engine.load(engine).recognise(data))[1] == "text"
+
+
+@pytest.mark.parametrize("name", ["log", "body"])
+def test_a_member_whose_name_is_broken_is_found_by_what_is_shown_of_it(engine: str, name: str) -> None:
+    data = lines({"log": {"body": body("a")}, "user": "ann"}).replace(name.encode(), b"\x80\xe2\x82" + name.encode())
+    field = "log.body".replace(name, "\ufffd\ufffd" + name)
+    assert tuple(_engine.load(engine).recognise(data))[:2] == ("exchanges", field)
+    assert usage_ids(data, engine=engine) == usage_ids(data, engine=engine, field=field) == ["a"]
+    kept = chunkwire.usage(data.replace(b"user", b"\xffuser"), engine=engine, keep=["\ufffduser"]).kept
+    assert list(kept["\ufffduser"]) == ["ann"]
 
 
 def test_an_unknown_field_is_of_the_event_behind_it(engine: str) -> None:

@@ -125,13 +125,19 @@ impl Scout<'_> {
     }
 
     fn string(&mut self) -> Vec<u8> {
-        let mut text = Vec::new();
+        let (mut text, start) = (Vec::new(), self.at);
         match unescape(self.text, self.at + 1, &mut text, &mut Map::default()) {
             Ok(end) => self.at = end + 1,
             Err(_) => {
                 self.at = self.text.len();
                 self.cut = true;
             }
+        }
+        // (What a string in a string holds has been looked at, and may have lone surrogates by now.)
+        let raw = &self.text[start..self.at];
+        if self.strings == 0 && std::str::from_utf8(raw).is_err() {
+            text.clear();
+            let _ = unescape(String::from_utf8_lossy(raw).as_bytes(), 1, &mut text, &mut Map::default());
         }
         text
     }

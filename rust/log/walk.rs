@@ -100,13 +100,17 @@ pub(super) struct Walker {
     /// The first is that of the body.
     paths: Vec<Path>,
     all: Vec<Active>,
+    /// Does a name have what stands for broken UTF-8?
+    is_lossy: bool,
     max_digits: usize,
 }
 
 impl Walker {
     pub fn new(paths: Vec<Path>, max_digits: usize) -> Self {
         let all = (0..paths.len()).map(|path| (path, 0)).collect();
-        Self { paths, all, max_digits }
+        let has_broken = |name: &[u8]| name.windows(3).any(|bytes| bytes == "\u{fffd}".as_bytes());
+        let is_lossy = paths.iter().flat_map(Path::names).any(|name| has_broken(name));
+        Self { paths, all, is_lossy, max_digits }
     }
 
     /// Finds what the paths lead to in a line that is to be an object.
@@ -282,6 +286,8 @@ impl Walk<'_> {
         if active.is_empty() {
             return None;
         }
+        let lossy = self.walker.is_lossy.then(|| String::from_utf8_lossy(key));
+        let key = lossy.as_ref().map_or(key, |key| key.as_bytes());
         let paths = &self.walker.paths;
         let filter = |key: &[u8]| {
             let mut next = Vec::new();

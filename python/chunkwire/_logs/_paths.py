@@ -16,6 +16,8 @@ __all__ = ["ABSENT", "Span", "locate", "parsed", "skip_space", "value_end"]
 
 ABSENT: Any = object()
 
+#: What stands for broken UTF-8.
+_REPLACEMENT = "\ufffd".encode()
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 #: What changes the depth, and strings, in which nothing does.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|([\[{])|([\]}])', re.DOTALL)
@@ -108,10 +110,13 @@ def value_end(data: bytes, start: int) -> tuple[int, bool]:
 def _member(data: bytes, start: int, name: bytes) -> int | None:
     """Where the value of the last member of this name begins."""
     found = None
+    is_lossy = _REPLACEMENT in name
     at = skip_space(data, start + 1)
     while data[at : at + 1] == b'"':
         end, closed = string_end(data, at)
         key = data[at + 1 : end]
+        if is_lossy:  # as it was shown
+            key = key.decode("utf-8", "replace").encode()
         at = skip_space(data, end + 1)
         if not closed or data[at : at + 1] != b":":
             break
