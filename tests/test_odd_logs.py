@@ -224,6 +224,14 @@ def test_a_member_whose_name_is_broken_is_found_by_what_is_shown_of_it(engine: s
     assert list(kept["\ufffduser"]) == ["ann"]
 
 
+@pytest.mark.parametrize("space", ["\u2028", "\xa0", "\x1c", "\x0b"])
+def test_what_is_white_space_elsewhere_is_none_of_json(engine: str, space: str) -> None:
+    data = lines({"x": space + "{}", "y": space + '{"choices": []}', "text": body("a")})
+    assert tuple(_engine.load(engine).recognise(data))[:2] == ("exchanges", "text")
+    format, *_ = _engine.load(engine).recognise(lines({"y": space + '{"choices": []}'}))
+    assert format == "sse"
+
+
 def test_an_unknown_field_is_of_the_event_behind_it(engine: str) -> None:
     """Behind that no event is open: what comes next may be JSON."""
     data = lines(

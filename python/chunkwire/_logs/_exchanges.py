@@ -315,7 +315,7 @@ class ExchangesReader(LogReader):
             text, *place = exchange.mark
             self._bytes[DAMAGE] += len(text)
             if self._last_kind != "truncated":
-                reason = f"the body was clipped: it ends in {text.decode('utf-8', 'replace').strip()!r}"
+                reason = f"the body was clipped: it ends in {text.strip(SPACE).decode('utf-8', 'replace')!r}"
                 self._lost_outside("truncated", reason, *place)
         self._comments += framer.comments
         self._comment_bytes += framer.comment_bytes

@@ -221,6 +221,11 @@ def _members(value: Any, path: _Path, depth: int) -> Iterator[tuple[_Path, Any]]
                 yield (*path, name), item
 
 
+def _first(text: str) -> str:
+    """What a JSON text begins with. (White space is JSON's: Unicode has more.)"""
+    return text.lstrip(" \t\r\n")[:1]
+
+
 def _texts(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candidate]:
     """The strings that begin as event streams do."""
     for inner, item in _members(value, path, depth):
@@ -229,14 +234,14 @@ def _texts(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candi
         elif isinstance(item, str):
             if inner != _NAMELESS and _EVENT.match(item):
                 yield _Candidate(inner, item, len(item.encode("utf-8", "surrogatepass")))
-            elif strings and item.lstrip()[:1] == "{":
+            elif strings and _first(item) == "{":
                 yield from _texts(partial(item), inner, depth - 1, strings - 1)
 
 
 def _documents(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_Candidate]:
     """The members that are chunks or completions, or arrays of them, or strings of such."""
     for inner, item in _members(value, path, depth):
-        read = partial(item) if isinstance(item, str) and strings and item.lstrip()[:1] in ("{", "[") else item
+        read = partial(item) if isinstance(item, str) and strings and _first(item) in ("{", "[") else item
         if isinstance(read, (dict, list)):
             if inner != _NAMELESS and holds_choices(read):
                 text = item if isinstance(item, str) else json.dumps(read)
@@ -335,7 +340,7 @@ def _inside(value: Any) -> Any:
 
 def is_piece(value: Any) -> bool:
     """Is it one event at most, and no whole stream?"""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and _first(value) in ("{", "["):
         value = partial(value)
     if isinstance(value, list):
         return len(value) <= 1 and all(map(is_piece, value))

@@ -18,7 +18,7 @@ def seconds_of(value: Any) -> float | None:
         if "W" in value:  # a date by its week, which no log writes
             return None
         try:
-            moment = datetime.fromisoformat(value.strip())
+            moment = datetime.fromisoformat(value.strip(" \t\n\r\f"))
         except ValueError:
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
