@@ -41,11 +41,11 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
     columns = dict(columns)
     for name in ("kept", "measured"):  # which logs of exchanges have; tests of those look at them
         columns.pop(name, None)
-    sent, ends = columns.pop("usage"), array.array("q", columns.pop("usage_end")).tolist()
+    sent, ends = bytes(columns.pop("usage")), array.array("q", bytes(columns.pop("usage_end"))).tolist()
     assert (ends[-1] if ends else 0) == len(sent)
     pieces = [sent[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     plain["usage"] = [json.loads(piece) if piece else None for piece in pieces]
-    ids, ends = columns.pop("id"), array.array("q", columns.pop("id_end")).tolist()
+    ids, ends = bytes(columns.pop("id")), array.array("q", bytes(columns.pop("id_end"))).tolist()
     assert (ends[-1] if ends else 0) == len(ids)
     pieces = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     plain["id"] = [piece.decode("utf-8", "surrogatepass") or None for piece in pieces]
@@ -53,7 +53,7 @@ def rows_of(engine: str, data: bytes, **options: Any) -> tuple[list[dict[str, An
         if isinstance(sent, tuple):
             codes, categories = sent
             # Categories come in the order of the rows, none of them unused or twice.
-            used = array.array("i", codes).tolist()
+            used = array.array("i", bytes(codes)).tolist()
             assert list(dict.fromkeys(code for code in used if code >= 0)) == list(range(len(categories)))
             assert len(set(categories)) == len(categories)
             plain[name] = [None if code < 0 else categories[code] for code in used]

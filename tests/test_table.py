@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import io
 import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,8 @@ import numpy as np
 import pytest
 
 import chunkwire
+from chunkwire import _engine
+from chunkwire._options import Options
 from support import SAMPLES, chunk_json, event
 
 TOKENS = [
@@ -261,6 +266,41 @@ def test_equality(table: chunkwire.UsageTable, engine: str) -> None:
     assert table != 5
     with pytest.raises(TypeError):
         hash(table)
+
+
+def test_copies_and_pickles(table: chunkwire.UsageTable) -> None:
+    assert table.cost is not None, "columns that were made do not matter"
+    assert table.summary() is not None
+    for one in (table, table[table.chunks > 1], table[:0]):
+        for again in (pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one)):
+            assert again == one
+            assert [again.raw(row) for row in range(len(again))] == [one.raw(row) for row in range(len(one))]
+            assert again.stats == one.stats
+            assert str(again) == str(one)
+
+
+def test_a_column_outlives_its_table(engine: str) -> None:
+    column = chunkwire.usage(LOG, engine=engine).chunks
+    gc.collect()
+    assert column.tolist() == chunkwire.usage(LOG, engine="simdjson").chunks.tolist()
+    assert not column.flags.writeable
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        column.flags.writeable = True
+
+
+def test_the_memory_of_a_column(native: str) -> None:
+    """What NumPy reads in place: it can be neither written to nor moved."""
+    columns = _engine.load(native).usage(LOG, Options())[0]
+    memory = columns["chunks"]
+    view = memoryview(memory)
+    assert (view.readonly, view.nbytes, view.c_contiguous) == (True, len(memory), True)
+    assert pickle.loads(pickle.dumps(memory)) == bytes(memory) == bytes(view)
+    with pytest.raises(TypeError):
+        view[0] = 1
+    with pytest.raises((BufferError, TypeError)):
+        io.BytesIO(bytes(8)).readinto(memory)
+    empty = _engine.load(native).usage(b"", Options())[0]["chunks"]
+    assert (len(empty), bytes(empty), memoryview(empty).nbytes) == (0, b"", 0)
 
 
 def test_by_source(engine: str, tmp_path: Path) -> None:

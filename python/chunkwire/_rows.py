@@ -101,7 +101,8 @@ class Rows(Protocol):
 
 @dataclass(slots=True)
 class Part:
-    """Columns of one source or of some in a row, and how many rows each of them has."""
+    """Columns of one source or of some in a row, and how many rows each of them has. The memory of a column is `bytes`,
+    or another object with the buffer protocol."""
 
     labels: list[str]
     rows: list[int]
@@ -157,11 +158,11 @@ class Parts:
             return np.frombuffer(b"".join(some), "bool")
         if name == "id":
             return objects(
-                [text for part in self._parts for text in _texts(part.columns["id"], part.columns["id_end"])]
+                [text for part in self._parts for text in _texts(bytes(part.columns["id"]), part.columns["id_end"])]
             )
         data = [part.columns[name] for part in self._parts]
         memory = data[0] if len(data) == 1 else b"".join(data)
-        return np.frombuffer(memory, DTYPES[name]) if memory else np.zeros(0, DTYPES[name])
+        return np.frombuffer(memory, DTYPES[name]) if len(memory) else np.zeros(0, DTYPES[name])
 
     def _rows_by_source(self) -> _Ints:
         import numpy as np
@@ -187,8 +188,7 @@ class Parts:
             part += 1
         columns = self._parts[part].columns
         ends = memoryview(columns["usage_end"]).cast("q")
-        sent: bytes = columns["usage"][ends[row - 1] if row else 0 : ends[row]]
-        return sent
+        return bytes(memoryview(columns["usage"])[ends[row - 1] if row else 0 : ends[row]])
 
     def codes(self, name: str) -> tuple[_Ints, list[str | None]]:
         """A column of texts as a number for each row, and the text of each number."""
@@ -203,7 +203,7 @@ class Parts:
         pieces = [np.zeros(0, np.int64)]
         for part in self._parts:
             codes, texts = part.columns[name]
-            if codes:
+            if len(codes):
                 # The last is what the code -1 finds.
                 ours = [numbers.setdefault(text, len(numbers)) for text in texts]
                 own = np.frombuffer(codes, "int32")
@@ -212,7 +212,7 @@ class Parts:
         return np.concatenate(pieces), list(numbers)
 
 
-def _texts(data: bytes, ends: bytes) -> Iterator[str | None]:
+def _texts(data: bytes, ends: Any) -> Iterator[str | None]:
     """Texts that stand one behind the other, in UTF-8; None for one that is empty."""
     start = 0
     if data.isascii():

@@ -208,6 +208,8 @@ class UsageTable(Table):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
+            if "_rows" not in self.__dict__:  # it is being unpickled
+                raise AttributeError(name)
             if name == "cost":
                 return self._cost_column()
             if name == "measured" and "measured" not in self._rows.added:
@@ -225,6 +227,9 @@ class UsageTable(Table):
             near = difflib.get_close_matches(name, [*COLUMNS, *_OTHER], n=3)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"columns: {', '.join(COLUMNS)}"
             raise AttributeError(f"a usage table has no column {name!r}; {hint}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_arrays": {}, "_coded": {}, "_cost": None}  # these are made again
 
     def _array(self, name: str) -> Any:
         return self._rows.column(name)

@@ -5,7 +5,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::convert::{array, coded};
+use super::convert::{array, texts};
 use super::errors::borrow;
 use super::iterators::Reader;
 use super::options::Options;
@@ -87,7 +87,7 @@ fn to_dict<'py>(py: Python<'py>, columns: &ChunkColumns) -> PyResult<Bound<'py, 
     for (name, Texts { codes, categories }) in
         [("id", &columns.id), ("model", &columns.model), ("finish_reason", &columns.finish_reason)]
     {
-        dict.set_item(name, coded(py, codes, categories.texts())?)?;
+        dict.set_item(name, (array(py, codes, i32::to_ne_bytes)?, texts(py, categories.texts())?))?;
     }
     Ok(dict)
 }

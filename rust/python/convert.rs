@@ -66,20 +66,16 @@ fn integer<'py>(py: Python<'py>, value: Value<'_>) -> PyResult<Bound<'py, PyAny>
     }
 }
 
-/// A column of texts that repeat: the memory of its codes, and the text of each code.
-pub fn coded<'py>(
-    py: Python<'py>,
-    codes: &[i32],
-    categories: impl Iterator<Item = impl AsRef<[u8]>>,
-) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>)> {
+/// The text of each category.
+pub fn texts<'py>(py: Python<'py>, categories: impl Iterator<Item = impl AsRef<[u8]>>) -> PyResult<Bound<'py, PyList>> {
     let texts = PyList::empty(py);
     for category in categories {
         texts.append(text(py, category.as_ref())?)?;
     }
-    Ok((array(py, codes, i32::to_ne_bytes)?, texts))
+    Ok(texts)
 }
 
-/// The memory of a column, as NumPy reads it.
+/// A copy of a column, as NumPy reads it, where the column itself goes on.
 pub fn array<'py, T: Copy, const N: usize>(
     py: Python<'py>,
     column: &[T],

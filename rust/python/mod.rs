@@ -28,6 +28,7 @@ mod live;
 mod lock;
 mod logs;
 mod loops;
+mod memory;
 mod models;
 mod options;
 mod pipeline;
@@ -75,6 +76,8 @@ mod _native {
     use super::logs::{NeedsConversion, recognise};
     #[pymodule_export]
     use super::loops::AsyncLoop;
+    #[pymodule_export]
+    use super::memory::Memory;
     #[pymodule_export]
     use super::plan::Models;
     #[pymodule_export]

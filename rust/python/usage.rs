@@ -7,15 +7,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::block::{Block, Feed, Next, os_error};
-use super::convert::{array, coded};
+use super::convert::{self, array};
 use super::errors;
 use super::logs;
+use super::memory::Memory;
 use super::options::Options;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
-use crate::log::{self, Format, HEAD_BYTES, Layout, Log, Told};
-use crate::scan::{Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
-use crate::source::Blocks;
+use crate::log::{self, Format, Layout, Log, Told};
+use crate::scan::{self, How, Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
+use crate::source::{Blocks, Buffer};
 use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
 
@@ -44,7 +45,7 @@ pub fn usage<'py>(
         if threads < 2 || is_small {
             feed = Feed::File(blocks);
         } else if let Some(result) =
-            by_threads(py, blocks, source, &options, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
+            by_threads(py, blocks, &options, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
         {
             return Ok(result);
         } else {
@@ -112,12 +113,12 @@ pub fn usage_many<'py>(
     }
     let found = PyList::empty(py);
     for table in py.detach(|| pool.finish()) {
-        found.append(of_table(paths, &table, measure)?)?;
+        found.append(of_table(paths, table, measure)?)?;
     }
     Ok(found)
 }
 
-fn of_table<'py>(paths: &Bound<'py, PyList>, table: &Many, measure: bool) -> PyResult<Bound<'py, PyTuple>> {
+fn of_table<'py>(paths: &Bound<'py, PyList>, table: Many, measure: bool) -> PyResult<Bound<'py, PyTuple>> {
     let py = paths.py();
     if let [Read::Elsewhere] = table.reads[..] {
         return (table.first,).into_pyobject(py);
@@ -139,10 +140,7 @@ fn of_table<'py>(paths: &Bound<'py, PyList>, table: &Many, measure: bool) -> PyR
             Read::Elsewhere => {}
         }
     }
-    let columns = to_dict(py, &table.columns)?;
-    if measure {
-        add_measures(py, &columns, &table.columns)?;
-    }
+    let columns = to_dict(py, table.columns, measure)?;
     let total = errors::stats(py, &total, None)?;
     (table.first, reads, columns, array(py, &counts, u64::to_ne_bytes)?, total, damages).into_pyobject(py)
 }
@@ -180,26 +178,6 @@ fn read(py: Python<'_>, mut feed: Feed, decoder: &mut Log, sink: &mut (impl Sink
     logs::check(py, decoder)
 }
 
-/// How a file is to be read, if several threads can do that.
-fn layout(py: Python<'_>, source: &Bound<'_, PyAny>, options: &Options) -> PyResult<Option<Layout>> {
-    let request = &options.wanted.request;
-    if request.told == Told::Format(Format::Sse) {
-        return Ok(Some(Layout::sse()));
-    }
-    let Feed::File(mut blocks) = Feed::new(source)? else { return Ok(None) };
-    // (What is wrong with the file is said when it is read.)
-    let head = py.detach(|| {
-        let mut head = Vec::new();
-        while head.len() < HEAD_BYTES
-            && let Ok(Some(block)) = blocks.next_block()
-        {
-            head.extend_from_slice(&block);
-        }
-        head
-    });
-    Ok(Some(log::recognise(&head, request)).filter(|layout| layout.is_split(&head)))
-}
-
 /// `CHUNKWIRE_TEST_SPLIT_BYTES` sets how many bytes a part has that a thread takes: for tests, whose logs are small.
 fn part_bytes() -> Option<usize> {
     std::env::var("CHUNKWIRE_TEST_SPLIT_BYTES").ok()?.parse().ok()
@@ -211,31 +189,34 @@ pub(super) type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
 /// The same by several threads; None if the file cannot be split.
 fn by_threads<'py>(
     py: Python<'py>,
-    blocks: Box<Blocks>,
-    source: &Bound<'_, PyAny>,
+    mut blocks: Box<Blocks>,
     options: &Options,
     threads: usize,
     part_bytes: usize,
-    measure: bool,
+    measures: bool,
 ) -> PyResult<Option<Table<'py>>> {
-    let begin = if measure { Scan::measuring } else { Scan::new };
-    let mut scan = match layout(py, source, options)? {
-        None => return Ok(None),
-        // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
-        Some(layout) if layout.format == Format::Sse && blocks.packed_bytes().is_some() && !measure && threads == 2 => {
-            return Ok(None);
-        }
-        Some(layout) if layout.format == Format::Sse => begin(blocks, options.decoder, threads, part_bytes),
-        Some(layout) => {
-            Scan::of_lines(blocks, options.decoder, threads, part_bytes, measure, (options.wanted.clone(), layout))
-        }
+    let request = &options.wanted.request;
+    let mut head = Buffer::default();
+    let layout = if request.told == Told::Format(Format::Sse) {
+        Layout::sse()
+    } else {
+        py.detach(|| scan::read_head(&mut blocks, request, &mut head))?;
+        log::recognise(&head, request)
     };
+    let is_events = layout.format == Format::Sse;
+    // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
+    if !layout.is_split(&head) || (is_events && blocks.packed_bytes().is_some() && !measures && threads == 2) {
+        return Ok(None);
+    }
+    let lines = (!is_events).then(|| (options.wanted.clone(), layout));
+    let how = How { options: options.decoder, threads, part_bytes, measures, lines };
+    let mut scan = Scan::new(blocks, head, how);
     while py.detach(|| scan.work()) {
         py.check_signals()?;
     }
     match py.detach(|| scan.finish())? {
         Outcome::NoParts => Ok(None),
-        Outcome::Done(done) => result(py, done.0, done.1, options, measure).map(Some),
+        Outcome::Done(done) => result(py, done.0, done.1, options, measures).map(Some),
     }
 }
 
@@ -251,45 +232,37 @@ pub(super) fn result<'py>(
     for damage in &columns.damages {
         stats.add(damage);
     }
-    let dict = to_dict(py, &columns)?;
-    if measure {
-        add_measures(py, &dict, &columns)?;
-    }
-    Ok((dict, errors::stats(py, &stats, options.name.as_ref())?))
+    Ok((to_dict(py, columns, measure)?, errors::stats(py, &stats, options.name.as_ref())?))
 }
 
-fn add_measures(py: Python<'_>, dict: &Bound<'_, PyDict>, columns: &Columns) -> PyResult<()> {
-    dict.set_item("content_deltas", array(py, &columns.content_deltas, i64::to_ne_bytes)?)?;
-    dict.set_item("text_bytes", array(py, &columns.text_bytes, i64::to_ne_bytes)?)
-}
-
-fn to_dict<'py>(py: Python<'py>, columns: &Columns) -> PyResult<Bound<'py, PyDict>> {
+fn to_dict(py: Python<'_>, columns: Columns, measure: bool) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
-    for (column, counts) in TOKENS.iter().zip(&columns.tokens) {
-        dict.set_item(column.name, array(py, counts, i64::to_ne_bytes)?)?;
+    for (column, counts) in TOKENS.iter().zip(columns.tokens) {
+        dict.set_item(column.name, Memory::of(counts))?;
     }
-    dict.set_item("valid", array(py, &columns.valid, u16::to_ne_bytes)?)?;
+    dict.set_item("valid", Memory::of(columns.valid))?;
     dict.set_item("reported", PyBytes::new(py, &columns.reported))?;
-    dict.set_item("cost", array(py, &columns.cost, f64::to_ne_bytes)?)?;
-    dict.set_item("time_to_first_token", array(py, &columns.time_to_first_token, f64::to_ne_bytes)?)?;
-    dict.set_item("generation_time", array(py, &columns.generation_time, f64::to_ne_bytes)?)?;
-    for (name, ends, pieces) in [("usage", "usage_end", &columns.usage), ("id", "id_end", &columns.id)] {
-        dict.set_item(name, PyBytes::new(py, &pieces.bytes))?;
-        dict.set_item(ends, array(py, &pieces.ends, i64::to_ne_bytes)?)?;
+    dict.set_item("cost", Memory::of(columns.cost))?;
+    dict.set_item("time_to_first_token", Memory::of(columns.time_to_first_token))?;
+    dict.set_item("generation_time", Memory::of(columns.generation_time))?;
+    for (name, ends, pieces) in [("usage", "usage_end", columns.usage), ("id", "id_end", columns.id)] {
+        dict.set_item(name, Memory::of(pieces.bytes))?;
+        dict.set_item(ends, Memory::of(pieces.ends))?;
     }
     dict.set_item("measured", PyBytes::new(py, &columns.measured))?;
-    let kept = columns
-        .kept
-        .iter()
-        .map(|pieces| Ok((PyBytes::new(py, &pieces.bytes), array(py, &pieces.ends, i64::to_ne_bytes)?)));
-    dict.set_item("kept", PyList::new(py, kept.collect::<PyResult<Vec<_>>>()?)?)?;
-    dict.set_item("created", array(py, &columns.created, i64::to_ne_bytes)?)?;
-    dict.set_item("chunks", array(py, &columns.chunks, i64::to_ne_bytes)?)?;
-    dict.set_item("offset", array(py, &columns.offset, i64::to_ne_bytes)?)?;
+    let kept = columns.kept.into_iter().map(|pieces| (PyBytes::new(py, &pieces.bytes), Memory::of(pieces.ends)));
+    dict.set_item("kept", PyList::new(py, kept.collect::<Vec<_>>())?)?;
+    dict.set_item("created", Memory::of(columns.created))?;
+    dict.set_item("chunks", Memory::of(columns.chunks))?;
+    dict.set_item("offset", Memory::of(columns.offset))?;
     for (name, Coded { codes, categories }) in
-        [("model", &columns.model), ("finish_reason", &columns.finish_reason), ("status", &columns.status)]
+        [("model", columns.model), ("finish_reason", columns.finish_reason), ("status", columns.status)]
     {
-        dict.set_item(name, coded(py, codes, categories.iter())?)?;
+        dict.set_item(name, (Memory::of(codes), convert::texts(py, categories.iter())?))?;
+    }
+    if measure {
+        dict.set_item("content_deltas", Memory::of(columns.content_deltas))?;
+        dict.set_item("text_bytes", Memory::of(columns.text_bytes))?;
     }
     Ok(dict)
 }

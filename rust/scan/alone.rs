@@ -107,7 +107,11 @@ pub(super) fn begin(
 }
 
 /// Reads as much of a file as it takes to recognise it.
-pub(super) fn read_head(blocks: &mut Blocks, request: &Request, memory: &mut Buffer) -> io::Result<()> {
+///
+/// # Errors
+///
+/// What the system says.
+pub fn read_head(blocks: &mut Blocks, request: &Request, memory: &mut Buffer) -> io::Result<()> {
     memory.begin(&[], log::HEAD_BYTES);
     while memory.is_empty() || log::needs_more(memory, request) {
         memory.grow(log::HEAD_BYTES);

@@ -1,7 +1,8 @@
 //! What a part of a source adds to its streams: the decoder's findings in, something that a [`Tracker`] can take later out.
 //!
 //! A digest keeps what is told in order, but a run of chunks that say the same but for their text is one entry. So it
-//! is small, and taking it costs next to nothing beside the decoding that another thread did.
+//! is small, and taking it costs next to nothing beside the decoding that another thread did. It copies what it keeps:
+//! the bytes of its part are gone by then, and their memory serves the next one.
 
 use crate::chunk::shape::Template;
 use crate::chunk::{Doc, Node};
@@ -49,9 +50,9 @@ pub(super) struct Digest {
     gauge: Option<Gauge>,
 }
 
-/// A digest with the bytes that it looks into.
-pub(super) struct Digested<B> {
-    batch: Batch<B>,
+/// A digest that is whole. (There is no block that it looks into.)
+pub(super) struct Digested {
+    batch: Batch<[u8; 0]>,
     entries: Vec<Entry>,
 }
 
@@ -63,7 +64,6 @@ impl Digest {
 
     fn push_chunk(&mut self, place: Place, written: Written) {
         self.entries.push(Entry::Chunk { item: self.items, place, more: 0, last: None, written, is_completion: false });
-        self.items += 1;
     }
 
     fn push_damage(&mut self, reach: Reach, damage: &Damage) {
@@ -71,8 +71,20 @@ impl Digest {
         self.entries.push(Entry::Damage(reach, damage.clone()));
     }
 
-    pub fn build<B: AsRef<[u8]>>(self, block: B) -> Digested<B> {
-        Digested { batch: self.builder.build(block), entries: self.entries }
+    pub fn build(self) -> Digested {
+        Digested { batch: self.builder.build([]), entries: self.entries }
+    }
+
+    /// The builder of one in which there is nothing.
+    pub fn into_builder(self) -> Builder {
+        self.builder
+    }
+
+    /// Keeps a chunk that matched a shape.
+    #[inline]
+    fn keep(&mut self, shaped: Shaped<'_>) {
+        self.items += 1;
+        self.builder.shaped(Shaped { at: None, ..shaped });
     }
 }
 
@@ -88,7 +100,8 @@ impl Sink for Digest {
             None => Written::default(),
         };
         self.push_chunk(found.place, written);
-        self.builder.chunk(found);
+        self.items += 1;
+        self.builder.chunk(Found { at: None, ..found });
     }
 
     #[inline]
@@ -100,7 +113,7 @@ impl Sink for Digest {
         Likeness::set(&mut self.last, &shaped);
         let written = self.gauge.as_mut().map(|gauge| gauge.measure(shaped.doc())).unwrap_or_default();
         self.push_chunk(shaped.place, written);
-        self.builder.shaped(shaped);
+        self.keep(shaped);
     }
 
     fn counts(&self, template: &Template) -> bool {
@@ -119,11 +132,8 @@ impl Sink for Digest {
         }
         if shaped.template.reports() {
             match last.replace(shaped.place) {
-                Some(_) => self.builder.replace(shaped),
-                None => {
-                    self.items += 1;
-                    self.builder.shaped(shaped);
-                }
+                Some(_) => self.builder.replace(Shaped { at: None, ..shaped }),
+                None => self.keep(shaped),
             }
         }
     }
@@ -171,7 +181,7 @@ impl Sink for Digest {
     }
 }
 
-impl<B: AsRef<[u8]>> Digested<B> {
+impl Digested {
     fn doc(&self, item: usize) -> Option<Doc<'_>> {
         match &self.batch.items()[item] {
             Item::Chunk(record) => Some(self.batch.doc(record)),
@@ -179,9 +189,9 @@ impl<B: AsRef<[u8]>> Digested<B> {
         }
     }
 
-    /// Tells the tracker what was found; `global` gives the place in the source for one in the part. Gives the bytes
-    /// back, and a builder for the next digest.
-    pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> (B, Builder) {
+    /// Tells the tracker what was found; `global` gives the place in the source for one in the part. Gives a builder for
+    /// the next digest.
+    pub fn tell(self, tracker: &mut Tracker, global: impl Fn(Place) -> Place) -> Builder {
         for entry in &self.entries {
             match entry {
                 Entry::Chunk { item, place, more, last, written, is_completion } => {
@@ -215,7 +225,6 @@ impl<B: AsRef<[u8]>> Digested<B> {
                 Entry::End => tracker.end_exchange(),
             }
         }
-        let (builder, block) = self.batch.into_parts();
-        (block, builder)
+        self.batch.recycle()
     }
 }

@@ -1,8 +1,8 @@
 //! The scan room: a file in, its streams and counts out, by several threads.
 //!
 //! Whoever has nothing to do takes the next part of the file, which ends where an event ends, reads and decodes it and
-//! digests what it says about streams. The digests are told to one [`Tracker`] in the order of the file, so the result is
-//! that of one thread, whatever crosses from part to part.
+//! digests what it says about streams. The digests are told to one [`Tracker`](crate::stream::Tracker) in the order of the
+//! file, so the result is that of one thread, whatever crosses from part to part.
 //!
 //! No thread is far ahead of the others, so memory stays flat. A source in which no event ends for long is not for this:
 //! [`Outcome::NoParts`] says so, and one thread has to read it from the start.
@@ -11,31 +11,30 @@ mod alone;
 mod digest;
 mod parts;
 mod pool;
+mod queue;
+mod told;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::thread::JoinHandle;
 
-use digest::{Digest, Digested};
-use parts::{Claim, EVENT_ENDS, Ends, LINE_ENDS, Part, Parts, Reading, at_once};
+pub use alone::read_head;
+use digest::Digest;
+use parts::{EVENT_ENDS, Ends, LINE_ENDS, Part, Parts};
 pub use pool::{Pool, Read, Setup, Table};
+use queue::{Queue, Taken};
+use told::{Decoded, Nature, Told};
 
-use crate::decoder::{Decoder, Options, Stats, not_a_stream};
-use crate::error::{Damage, Place};
-use crate::event::{TAR, ZIP};
+use crate::decoder::{Decoder, Options, Stats};
+use crate::error::Damage;
 use crate::log::{Layout, Learned, LinesReader, Wanted};
 use crate::record::Builder;
 use crate::source::{Blocks, Buffer, Positioned};
-use crate::stream::{Streams, Tracker};
+use crate::stream::Streams;
 
 /// How many bytes a part has, about: enough that its cost does not matter, so few that the cache has them still.
 pub const PART_BYTES: usize = 1 << 20;
-
-/// So many parts of a source that is read in turn may wait for a thread to decode them, before the one that reads has to
-/// do it: enough that it seldom has to stop reading.
-const READY: usize = 3;
 
 /// How a scan ended.
 pub enum Outcome {
@@ -45,100 +44,63 @@ pub enum Outcome {
     NoParts,
 }
 
+/// How a file is to be read.
+pub struct How {
+    /// Those of the decoders.
+    pub options: Options,
+    /// By how many threads.
+    pub threads: usize,
+    /// How many bytes a part has, about: see [`PART_BYTES`].
+    pub part_bytes: usize,
+    /// Is it to be [measured](crate::stream::Measured) how much was written?
+    pub measures: bool,
+    /// For a log of lines that each stand for themselves: what is wanted of them, and how they are read. See
+    /// [`LinesReader::new`].
+    pub lines: Option<(Wanted, Layout)>,
+}
+
+impl How {
+    /// By so many threads, as an event stream.
+    #[must_use]
+    pub fn new(options: Options, threads: usize) -> Self {
+        Self { options, threads, part_bytes: PART_BYTES, measures: false, lines: None }
+    }
+}
+
 /// A file that is being read.
 pub struct Scan {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
-    learned: Learned,
+    own: Own,
 }
 
 struct Shared {
-    options: Options,
-    part_bytes: usize,
-    ahead: usize,
-    measures: bool,
-    /// The source is made of lines of JSON, and how they are read.
-    lines: Option<(Wanted, Layout)>,
+    how: How,
     /// The file, if all threads read it at once.
     file: Option<(Positioned, Ends)>,
-    merging: Mutex<Merging>,
-    merged: Condvar,
+    /// Is held for moments, never while anybody reads, decodes or tells.
+    queue: Mutex<Queue>,
+    /// Something changed for those who wait.
+    changed: Condvar,
+    /// Is held by the one who tells.
+    told: Mutex<Told>,
     stop: AtomicBool,
     /// How many bytes of the file were read, and by how many threads it is.
     read: Arc<AtomicU64>,
     readers: AtomicUsize,
 }
 
-/// The parts that were told to the tracker, and those that wait for one before them.
-struct Merging {
-    /// The next part to be read, if there is one: its number, and behind which byte it begins.
-    claim: Option<Claim>,
-    /// What is left of a source that is read in turn, while nobody reads it, and who did last.
-    reading: Option<Box<Reading>>,
-    reader: Option<ThreadId>,
-    /// Parts that were read, and wait for a thread to decode them.
-    ready: VecDeque<Taken>,
-    /// The next part to be told.
-    next: usize,
-    /// The number of the last part, when that is known.
-    last: usize,
-    waiting: BTreeMap<usize, Decoded>,
-    tracker: Tracker,
-    stats: Stats,
-    /// Lines so far.
-    lines: u64,
-    nature: Nature,
-    failure: Option<Failure>,
-    /// Has somebody got the result?
-    is_taken: bool,
-    /// Memory of parts that were told.
-    spares: Vec<(Buffer, Builder)>,
+/// What a thread keeps for itself from part to part.
+#[derive(Default)]
+struct Own {
+    learned: Learned,
+    /// Memory for what it reads.
+    memory: Buffer,
 }
-
-/// A part that is to be decoded: its number, what it holds, and where its digest goes.
-type Taken = (usize, Part, Digest);
 
 enum Failure {
     Io(io::Error),
     NoParts,
-}
-
-struct Decoded {
-    digest: Digested<Buffer>,
-    stats: Stats,
-    lines: u64,
-    nature: Nature,
-}
-
-/// What is known of a source's sort.
-#[derive(Clone, Copy)]
-enum Nature {
-    /// Nothing: so far there were comments and blank lines, if any.
-    Unknown,
-    /// There were other lines; the first of them begins with this byte.
-    Foreign(u8),
-    /// It is an event stream.
-    Stream,
-}
-
-impl Nature {
-    fn of(decoder: &Decoder) -> Self {
-        match decoder.foreign() {
-            Some(first) => Self::Foreign(first),
-            None if decoder.is_known() => Self::Stream,
-            None => Self::Unknown,
-        }
-    }
-
-    /// That of both together.
-    fn and(self, later: Self) -> Self {
-        match (self, later) {
-            (archive @ Self::Foreign(TAR | ZIP), _) => archive,
-            (Self::Stream, _) | (_, Self::Stream) => Self::Stream,
-            (Self::Unknown, later) => later,
-            (foreign, _) => foreign,
-        }
-    }
 }
 
 /// A panic in another thread is on its way to the caller; what it held is not used after that.
@@ -147,59 +109,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scan {
-    /// Begins to read with `threads` threads, of which the caller is one: it has to call [`Scan::work`] until that says
-    /// that nothing is left.
+    /// Begins to read blocks, of which `head` was read, with so many threads, of which the caller is one: it has to call
+    /// [`Scan::work`] until that says that nothing is left.
     #[must_use]
-    pub fn new(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
-        Self::begin(blocks, options, threads, part_bytes, false, None)
-    }
-
-    /// The same, and how much was written is [measured](crate::stream::Measured).
-    #[must_use]
-    pub fn measuring(blocks: Box<Blocks>, options: Options, threads: usize, part_bytes: usize) -> Self {
-        Self::begin(blocks, options, threads, part_bytes, true, None)
-    }
-
-    /// The same for a log of lines that each stand for themselves: see [`LinesReader::new`].
-    #[must_use]
-    pub fn of_lines(
-        blocks: Box<Blocks>,
-        options: Options,
-        threads: usize,
-        part_bytes: usize,
-        measures: bool,
-        lines: (Wanted, Layout),
-    ) -> Self {
-        Self::begin(blocks, options, threads, part_bytes, measures, Some(lines))
-    }
-
-    fn begin(
-        blocks: Box<Blocks>,
-        options: Options,
-        threads: usize,
-        part_bytes: usize,
-        measures: bool,
-        lines: Option<(Wanted, Layout)>,
-    ) -> Self {
-        let source = (blocks, Buffer::default());
-        let shared = Arc::new(Shared::new(source, options, threads, part_bytes, measures, lines, Arc::default()));
+    pub fn new(blocks: Box<Blocks>, head: Buffer, how: How) -> Self {
+        let threads = how.threads;
+        let shared = Arc::new(Shared::new(blocks, head, how, Arc::default()));
         // Where the system has no thread to give, those that it gave do the work.
         let helpers = (1..threads).map_while(|_| {
             let shared = shared.clone();
             let thread = std::thread::Builder::new().name("chunkwire-scan".into());
             let work = move || {
-                let mut learned = Learned::default();
-                while shared.work(&mut learned) {}
+                let mut own = Own::default();
+                while shared.work(&mut own) {}
             };
             thread.spawn(work).ok()
         });
         let helpers = helpers.collect();
-        Self { shared, helpers, learned: Learned::default() }
+        Self { shared, helpers, own: Own::default() }
     }
 
     /// Reads and decodes one part; false if none is left.
     pub fn work(&mut self) -> bool {
-        self.shared.work(&mut self.learned)
+        self.shared.work(&mut self.own)
     }
 
     /// The result, when nothing is left.
@@ -217,7 +149,7 @@ impl Scan {
                 std::panic::resume_unwind(panic);
             }
         }
-        self.shared.result(&mut lock(&self.shared.merging))
+        self.shared.result(lock(&self.shared.queue).failure.take())
     }
 }
 
@@ -239,46 +171,18 @@ impl Drop for EndOnPanic<'_> {
 }
 
 impl Shared {
-    /// A source is its blocks, and what was read of them.
-    fn new(
-        (blocks, head): (Box<Blocks>, Buffer),
-        options: Options,
-        threads: usize,
-        part_bytes: usize,
-        measures: bool,
-        lines: Option<(Wanted, Layout)>,
-        read: Arc<AtomicU64>,
-    ) -> Self {
-        let ends = if lines.is_some() { LINE_ENDS } else { EVENT_ENDS };
+    fn new(blocks: Box<Blocks>, head: Buffer, how: How, read: Arc<AtomicU64>) -> Self {
+        let ends = if how.lines.is_some() { LINE_ENDS } else { EVENT_ENDS };
         let (file, reading) = match Parts::new(blocks, head, ends) {
             Parts::AtOnce(file, ends) => (Some((file, ends)), None),
             Parts::InTurn(reading) => (None, Some(reading)),
         };
-        let merging = Merging {
-            claim: Some(Claim::default()),
-            reading,
-            reader: None,
-            ready: VecDeque::new(),
-            next: 0,
-            last: usize::MAX,
-            waiting: BTreeMap::new(),
-            tracker: Tracker::default(),
-            stats: Stats::default(),
-            lines: 0,
-            nature: Nature::Unknown,
-            failure: None,
-            is_taken: false,
-            spares: Vec::new(),
-        };
         Self {
-            options,
-            part_bytes,
-            ahead: 2 * threads + 2,
-            measures,
             file,
-            lines,
-            merging: Mutex::new(merging),
-            merged: Condvar::new(),
+            queue: Mutex::new(Queue::new(reading, how.threads)),
+            how,
+            changed: Condvar::new(),
+            told: Mutex::default(),
             stop: AtomicBool::new(false),
             read,
             readers: AtomicUsize::new(0),
@@ -287,233 +191,157 @@ impl Shared {
 
     /// The result, for the first who asks behind the last part or a failure.
     fn done(&self) -> Option<io::Result<Outcome>> {
-        let mut merging = lock(&self.merging);
-        let is_done = merging.failure.is_some() || merging.next > merging.last;
-        let is_first = is_done && !std::mem::replace(&mut merging.is_taken, is_done);
-        is_first.then(|| self.result(&mut merging))
+        let mut queue = lock(&self.queue);
+        queue.is_first_behind_the_end().then(|| {
+            let failure = queue.failure.take();
+            drop(queue);
+            self.result(failure)
+        })
     }
 
-    fn result(&self, merging: &mut Merging) -> io::Result<Outcome> {
-        match merging.failure.take() {
-            Some(Failure::Io(error)) => return Err(error),
-            Some(Failure::NoParts) => return Ok(Outcome::NoParts),
-            None => {}
+    fn result(&self, failure: Option<Failure>) -> io::Result<Outcome> {
+        match failure {
+            Some(Failure::Io(error)) => Err(error),
+            Some(Failure::NoParts) => Ok(Outcome::NoParts),
+            None => Ok(Outcome::Done(Box::new(std::mem::take(&mut *lock(&self.told)).finish()))),
         }
-        let mut stats = std::mem::take(&mut merging.stats);
-        let mut tracker = std::mem::take(&mut merging.tracker);
-        if let Nature::Foreign(first) = merging.nature {
-            let damage = not_a_stream(first);
-            stats.add(&damage);
-            crate::decoder::Sink::damage(&mut tracker, &damage);
-        }
-        Ok(Outcome::Done(Box::new((tracker.finish(), stats))))
     }
 
     /// Is there a part that nobody has taken?
     fn has_more(&self) -> bool {
-        let merging = lock(&self.merging);
-        !self.stop.load(Relaxed) && (merging.claim.is_some() || !merging.ready.is_empty())
+        !self.stop.load(Relaxed) && lock(&self.queue).has_more()
     }
 
     /// Takes no more parts, and wakes who waits.
     fn end(&self) {
         self.stop.store(true, Relaxed);
         // Whoever has looked at `stop` before waits by the time that this lock is had, and hears.
-        drop(lock(&self.merging));
-        self.merged.notify_all();
+        drop(lock(&self.queue));
+        self.changed.notify_all();
     }
 
     /// Reads a part, or decodes one, or both; false if none is left.
-    fn work(&self, learned: &mut Learned) -> bool {
+    fn work(&self, own: &mut Own) -> bool {
         if self.stop.load(Relaxed) {
             return false;
         }
         let _end = EndOnPanic(self);
-        match self.take() {
-            Ok(Some(Some((number, part, digest)))) => {
-                let decoded = self.decode(number, part, digest, learned);
-                self.merge(number, decoded);
-                true
-            }
-            Ok(Some(None)) => true,
-            Ok(None) => false,
-            Err(failure) => {
-                lock(&self.merging).failure = Some(failure);
-                self.end();
-                false
-            }
-        }
+        self.take_and_decode(own).unwrap_or_else(|failure| {
+            lock(&self.queue).failure = Some(failure);
+            self.end();
+            false
+        })
     }
 
-    /// The next part that is to be decoded, when it is time for it; Some(None) if that was the time to read one for others,
-    /// from a source that is read in turn; None if none is left.
-    fn take(&self) -> Result<Option<Option<Taken>>, Failure> {
-        let mut merging = lock(&self.merging);
+    fn take_and_decode(&self, own: &mut Own) -> Result<bool, Failure> {
+        let Some((taken, builder)) = self.take() else { return Ok(false) };
+        let digest = Digest::new(builder, self.how.measures);
+        match taken {
+            Taken::Claim(claim) => {
+                let Some((file, ends)) = &self.file else { return Ok(false) };
+                let memory = std::mem::take(&mut own.memory);
+                let part = parts::at_once(file, ends, claim.at, self.how.part_bytes, memory)?;
+                self.read.fetch_add(part.read, Relaxed);
+                if claim.is_news(&part, self.how.part_bytes) {
+                    lock(&self.queue).note(claim, &part);
+                }
+                let decoded = self.decode(claim.number, &part, digest, &mut own.learned);
+                own.memory = part.buffer;
+                self.tell(claim.number, decoded);
+            }
+            Taken::Reading(claim, mut reading, spare) => {
+                let part = reading.part(self.how.part_bytes, spare)?;
+                self.read.fetch_add(part.read, Relaxed);
+                let mut queue = lock(&self.queue);
+                queue.note(claim, &part);
+                queue.put(claim, part, reading, digest.into_builder());
+                drop(queue);
+                self.changed.notify_all();
+            }
+            Taken::Part(number, part) => {
+                let decoded = self.decode(number, &part, digest, &mut own.learned);
+                lock(&self.queue).spares.push(part.buffer);
+                self.tell(number, decoded);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next part when it is time for it, and an empty builder for its digest; None if none is left.
+    fn take(&self) -> Option<(Taken, Builder)> {
+        let mut queue = lock(&self.queue);
         loop {
             if self.stop.load(Relaxed) {
-                return Ok(None);
+                return None;
             }
-            // Who reads goes on with it while it can, for what it reads with is in its cache; so others decode.
-            let is_reader = merging.reader == Some(std::thread::current().id());
-            if (!is_reader || merging.ready.len() >= READY)
-                && let Some(taken) = merging.ready.pop_front()
-            {
-                return Ok(Some(Some(taken)));
+            if let Some(taken) = queue.take(self.how.part_bytes) {
+                return Some((taken, queue.builders.pop().unwrap_or_default()));
             }
-            if let Some(claim) = merging.claim
-                && claim.number < merging.next + self.ahead
-            {
-                if let Some((file, ends)) = &self.file {
-                    return self.read_at_once(merging, claim, file, ends);
-                }
-                if let Some(reading) = merging.reading.take() {
-                    return self.read_for_others(merging, claim, reading);
-                }
+            if queue.is_claimed() {
+                return None;
             }
-            match merging.ready.pop_front() {
-                Some(taken) => return Ok(Some(Some(taken))),
-                None if merging.claim.is_none() => return Ok(None),
-                None => merging = self.merged.wait(merging).unwrap_or_else(PoisonError::into_inner),
-            }
+            queue.sleepers += 1;
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.sleepers -= 1;
         }
     }
 
-    fn read_at_once(
-        &self,
-        mut merging: MutexGuard<'_, Merging>,
-        claim: Claim,
-        file: &Positioned,
-        ends: Ends,
-    ) -> Result<Option<Option<Taken>>, Failure> {
-        merging.claim = Some(claim.next(self.part_bytes));
-        let (spare, builder) = merging.spares.pop().unwrap_or_default();
-        drop(merging);
-        let part = at_once(file, ends, claim.at, self.part_bytes, spare)?;
-        self.note(claim, &part, &mut lock(&self.merging));
-        Ok(Some(Some((claim.number, part, Digest::new(builder, self.measures)))))
-    }
-
-    fn read_for_others(
-        &self,
-        mut merging: MutexGuard<'_, Merging>,
-        claim: Claim,
-        mut reading: Box<Reading>,
-    ) -> Result<Option<Option<Taken>>, Failure> {
-        merging.claim = Some(claim.next(self.part_bytes));
-        merging.reader = Some(std::thread::current().id());
-        let (spare, builder) = merging.spares.pop().unwrap_or_default();
-        drop(merging);
-        let part = reading.part(self.part_bytes, spare)?;
-        let mut merging = lock(&self.merging);
-        self.note(claim, &part, &mut merging);
-        merging.reading = Some(reading);
-        merging.ready.push_back((claim.number, part, Digest::new(builder, self.measures)));
-        drop(merging);
-        self.merged.notify_all();
-        Ok(Some(None))
-    }
-
-    /// Notes that a part was read.
-    fn note(&self, claim: Claim, part: &Part, merging: &mut Merging) {
-        self.read.fetch_add(part.read, Relaxed);
-        if part.is_last {
-            merging.last = merging.last.min(claim.number);
-            merging.claim = None;
-        } else if let Some(next) = &mut merging.claim {
-            next.at = next.at.max(part.end);
-        }
-    }
-
-    fn decode(&self, number: usize, part: Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
-        if let Some((wanted, layout)) = &self.lines
-            && let Some(reader) = LinesReader::new(self.options, wanted, layout, number > 0)
+    fn decode(&self, number: usize, part: &Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
+        let Part { buffer: input, is_last, broken, .. } = part;
+        let mut at = 0;
+        if let Some((wanted, layout)) = &self.how.lines
+            && let Some(mut reader) = LinesReader::new(self.how.options, wanted, layout, number > 0)
         {
-            return Self::decode_lines(reader, part, digest, learned);
+            reader.learn(learned);
+            while reader.decode(input, &mut at, usize::MAX, &mut digest) {}
+            if let Some(broken) = broken {
+                reader.add_damage(&Damage::of_compression(reader.stats().bytes, broken));
+            }
+            if *is_last {
+                reader.finish(&mut digest);
+            }
+            reader.teach(learned);
+            let (stats, lines) = (reader.stats(), reader.line_ends());
+            return Decoded { digest: digest.build(), stats, lines, nature: Nature::Stream };
         }
-        let Part { buffer, is_last, broken, .. } = part;
-        let mut decoder = if number == 0 { Decoder::new(self.options) } else { Decoder::inside(self.options) };
-        decoder.set_shapes(learned.events.take());
-        let (input, mut at) = (&*buffer, 0);
+        let is_first = number == 0;
+        let mut decoder = if is_first { Decoder::new(self.how.options) } else { Decoder::inside(self.how.options) };
+        decoder.set_shapes(learned.events.take().map(|mut shapes| {
+            shapes.leap();
+            shapes
+        }));
         while decoder.decode(input, &mut at, usize::MAX, &mut digest) {}
         if let Some(broken) = broken {
-            decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, &broken));
+            decoder.add_damage(&Damage::of_compression(decoder.stats().bytes, broken));
         }
-        if is_last {
+        if *is_last {
             decoder.finish_events(&mut digest);
         }
         learned.events = decoder.take_shapes();
         let (stats, lines, nature) = (decoder.stats(), decoder.lines(), Nature::of(&decoder));
-        Decoded { digest: digest.build(buffer), stats, lines, nature }
+        Decoded { digest: digest.build(), stats, lines, nature }
     }
 
-    fn decode_lines(mut reader: LinesReader, part: Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
-        let Part { buffer, is_last, broken, .. } = part;
-        reader.learn(learned);
-        let (input, mut at) = (&*buffer, 0);
-        while reader.decode(input, &mut at, usize::MAX, &mut digest) {}
-        if let Some(reason) = broken {
-            reader.add_damage(&Damage::of_compression(reader.stats().bytes, &reason));
-        }
-        if is_last {
-            reader.finish(&mut digest);
-        }
-        reader.teach(learned);
-        let (stats, lines) = (reader.stats(), reader.line_ends());
-        Decoded { digest: digest.build(buffer), stats, lines, nature: Nature::Stream }
-    }
-
-    /// Tells the tracker this part, if it is its turn, and those that waited for it.
-    fn merge(&self, number: usize, decoded: Decoded) {
-        let mut merging = lock(&self.merging);
-        merging.waiting.insert(number, decoded);
-        // (Behind the last part there can be others, of a file that grew meanwhile.)
-        while merging.next <= merging.last
-            && let Some(decoded) = {
-                let next = merging.next;
-                merging.waiting.remove(&next)
+    /// Tells this part, if it is its turn, and those that waited for it; if somebody tells already, that one goes on with
+    /// it.
+    fn tell(&self, number: usize, decoded: Decoded) {
+        let mut queue = lock(&self.queue);
+        let mut turn = queue.begin_to_tell(number, decoded);
+        while let Some(decoded) = turn {
+            drop(queue);
+            let builder = lock(&self.told).add(decoded);
+            queue = lock(&self.queue);
+            turn = queue.told(builder);
+            if queue.sleepers > 0 {
+                self.changed.notify_all();
             }
-        {
-            merging.add(decoded);
         }
-        drop(merging);
-        self.merged.notify_all();
-    }
-}
-
-impl Merging {
-    fn add(&mut self, decoded: Decoded) {
-        let (offset, lines, events) = (self.stats.bytes, self.lines, self.stats.events);
-        // Line 0 says that only the offset is known.
-        let global = |place: Place| match place.line {
-            0 => Place { offset: place.offset + offset, ..place },
-            line => Place { offset: place.offset + offset, line: line + lines, event: place.event + events },
-        };
-        let spare = decoded.digest.tell(&mut self.tracker, global);
-        self.spares.push(spare);
-        let mut stats = decoded.stats;
-        for damage in &mut stats.damages {
-            tell_line(damage, lines);
-        }
-        self.stats.append(stats, global);
-        self.lines += decoded.lines;
-        self.nature = self.nature.and(decoded.nature);
-        self.next += 1;
-    }
-}
-
-/// Tells the line of the source in a reason that begins with that of the part.
-fn tell_line(damage: &mut Damage, lines: u64) {
-    let line = damage.place.line;
-    if let Some(rest) = damage.reason.strip_prefix("line ")
-        && let Some(rest) = rest.strip_prefix(&line.to_string())
-        && rest.starts_with([' ', ':'])
-    {
-        damage.reason = format!("line {}{rest}", line + lines);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::parts::Claim;
     use super::*;
 
     #[test]
@@ -522,18 +350,34 @@ mod tests {
         let log = "data: {\"id\":\"a\",\"choices\":[]}\n\n".repeat(10);
         for end in [log.len(), log.len() - 1, log.len() - 10] {
             std::fs::write(&path, &log[..end]).expect("a file can be written");
-            let scan =
-                Scan::new(Box::new(Blocks::open(&path, None).expect("it is there")), Options::default(), 1, 1 << 10);
+            let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
+            let how = How { part_bytes: 1 << 10, ..How::new(Options::default(), 1) };
+            let scan = Scan::new(blocks, Buffer::default(), how);
             let shared = &scan.shared;
-            // Another thread has claimed the part behind before this one saw the end.
-            let Ok(Some(Some((number, part, digest)))) = shared.take() else { panic!("no part") };
-            assert!(part.is_last);
-            lock(&shared.merging).claim = Some(Claim { number: 1, at: 1 << 10 });
+            let Some((file, ends)) = &shared.file else { panic!("it is a file") };
+            let read = |claim: Claim| {
+                let Ok(part) = parts::at_once(file, ends, claim.at, 1 << 10, Buffer::default()) else {
+                    panic!("not read")
+                };
+                part
+            };
+            let tell = |claim: Claim, part: &Part| {
+                let digest = Digest::new(Builder::default(), false);
+                shared.tell(claim.number, shared.decode(claim.number, part, digest, &mut Learned::default()));
+            };
+            // Both parts are claimed before anybody sees the end.
+            let claims = [(); 2].map(|()| match shared.take() {
+                Some((Taken::Claim(claim), _)) => claim,
+                _ => panic!("no part"),
+            });
+            let last = read(claims[0]);
+            assert!(last.is_last && claims[0].is_news(&last, 1 << 10));
+            lock(&shared.queue).note(claims[0], &last);
             std::fs::write(&path, log.repeat(20)).expect("a file can be written");
-            let Ok(Some(Some((behind, other, unused)))) = shared.take() else { panic!("no other part") };
-            assert!(!other.buffer.is_empty());
-            shared.merge(behind, shared.decode(behind, other, unused, &mut Learned::default()));
-            shared.merge(number, shared.decode(number, part, digest, &mut Learned::default()));
+            let behind = read(claims[1]);
+            assert!(!behind.buffer.is_empty());
+            tell(claims[1], &behind);
+            tell(claims[0], &last);
             let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
             assert_eq!(done.1.bytes, end as u64);
             assert_eq!((done.1.chunks, done.1.damaged), if end + 2 > log.len() { (10, 0) } else { (9, 1) });

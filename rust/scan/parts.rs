@@ -31,6 +31,12 @@ impl Claim {
     pub fn next(self, part_bytes: usize) -> Self {
         Self { number: self.number + 1, at: self.at + part_bytes as u64 }
     }
+
+    /// Do others have to hear where this part ended? They do at the end of the file, and where they would begin inside
+    /// it.
+    pub fn is_news(self, part: &Part, part_bytes: usize) -> bool {
+        part.is_last || part.end > self.next(part_bytes).next(part_bytes).at
+    }
 }
 
 /// Whole events.

@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::alone::{self, Alone};
-use super::{Outcome, Shared, lock};
+use super::{How, Outcome, Own, Shared, lock};
 use crate::decoder::{Options, Stats};
-use crate::log::{self, Format, Layout, Learned, Told, Wanted};
+use crate::log::{self, Format, Layout, Told, Wanted};
 use crate::source::{Blocks, Buffer};
 use crate::stream::Streams;
 use crate::usage::{Columns, Objects};
@@ -141,9 +141,8 @@ pub struct Pool {
 
 /// What a thread has for itself.
 struct Worker {
-    learned: Learned,
+    own: Own,
     objects: Objects,
-    memory: Buffer,
     at: At,
 }
 
@@ -372,7 +371,7 @@ impl Common {
                 Ok(true) if !self.stop.load(Relaxed) => worker.at = At::Alone(number, alone),
                 more => {
                     let found = more.map(|_| {
-                        let (streams, stats, _) = alone.finish(&mut worker.learned);
+                        let (streams, stats, _) = alone.finish(&mut worker.own.learned);
                         Some((streams, stats))
                     });
                     self.give(vec![self.table(number, found, worker)]);
@@ -384,7 +383,7 @@ impl Common {
 
     /// Reads a part of a large file.
     fn go_on(&self, open: Arc<Open>, worker: &mut Worker) {
-        let more = open.scan.work(&mut worker.learned);
+        let more = open.scan.work(&mut worker.own);
         if let Some(outcome) = open.scan.done() {
             let found = outcome.map(|outcome| match outcome {
                 Outcome::Done(done) => Some(*done),
@@ -449,8 +448,8 @@ impl Common {
 
     /// Recognises a large file; None if it is not for this.
     fn begin(&self, number: usize, worker: &mut Worker) -> io::Result<Option<Begun>> {
-        let Setup { options, wanted, threads, part_bytes, measures, most, .. } = &self.setup;
-        let mut blocks = Box::new(Blocks::open(&self.paths[number], *most)?);
+        let Setup { options, ref wanted, threads, part_bytes, measures, most, .. } = self.setup;
+        let mut blocks = Box::new(Blocks::open(&self.paths[number], most)?);
         let mut head = Buffer::default();
         let layout = if wanted.request.told == Told::Format(Format::Sse) {
             Layout::sse()
@@ -460,11 +459,11 @@ impl Common {
         };
         if layout.is_split(&head) {
             let lines = (layout.format != Format::Sse).then(|| (wanted.clone(), layout));
-            let source = (blocks, head);
-            let scan = Shared::new(source, *options, *threads, *part_bytes, *measures, lines, self.read.clone());
+            let how = How { options, threads, part_bytes, measures, lines };
+            let scan = Shared::new(blocks, head, how, self.read.clone());
             return Ok(Some(Begun::Parts(Box::new(scan))));
         }
-        let alone = Alone::new(Some(blocks), head, &self.setup, &mut worker.learned);
+        let alone = Alone::new(Some(blocks), head, &self.setup, &mut worker.own.learned);
         Ok(alone.map(|alone| Begun::Alone(Box::new(alone))))
     }
 
@@ -482,8 +481,8 @@ impl Common {
                         return;
                     }
                     Ok(false) => {
-                        let (streams, stats, memory) = alone.finish(&mut worker.learned);
-                        worker.memory = memory;
+                        let (streams, stats, memory) = alone.finish(&mut worker.own.learned);
+                        worker.own.memory = memory;
                         Ok(Some((streams, stats)))
                     }
                     Err(error) => Err(error),
@@ -504,7 +503,7 @@ impl Common {
 
     /// Recognises a small file; None if it is not for this.
     fn begin_small(&self, number: usize, worker: &mut Worker) -> io::Result<Option<Alone>> {
-        let Worker { learned, memory, .. } = worker;
+        let Own { learned, memory } = &mut worker.own;
         let blocks = alone::begin(&self.paths[number], self.setup.most, &self.setup.wanted.request, memory)?;
         Ok(Alone::new(blocks, std::mem::take(memory), &self.setup, learned))
     }
@@ -530,6 +529,6 @@ enum Begun {
 impl Worker {
     fn new(setup: &Setup) -> Self {
         let objects = Objects::new(setup.options.shapes);
-        Self { learned: Learned::default(), objects, memory: Buffer::default(), at: At::Nothing }
+        Self { own: Own::default(), objects, at: At::Nothing }
     }
 }

@@ -8,8 +8,8 @@ use chunkwire::chunk::{Doc, Node};
 use chunkwire::decoder::{Body, Decoder, Exchange, Found, Options, Paths, Shaped, Sink, Stats};
 use chunkwire::error::{Damage, Place};
 use chunkwire::log::{Format, Log, Path, Request, Told, Wanted, recognise};
-use chunkwire::scan::{Outcome, Scan};
-use chunkwire::source::Blocks;
+use chunkwire::scan::{How, Outcome, Scan};
+use chunkwire::source::{Blocks, Buffer};
 use chunkwire::stream::Tracker;
 use support::{all_cuts, by, recorded};
 
@@ -404,7 +404,8 @@ fn several_threads_find_what_one_does() {
             let layout = recognise(&log, &wanted.request);
             let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
             let lines = (wanted.clone(), layout);
-            let mut scan = Scan::of_lines(blocks, Options::default(), 3, part_bytes, false, lines);
+            let how = How { part_bytes, lines: Some(lines), ..How::new(Options::default(), 3) };
+            let mut scan = Scan::new(blocks, Buffer::default(), how);
             while scan.work() {}
             let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
             assert_eq!(told(&done.0), alone);

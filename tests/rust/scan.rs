@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use chunkwire::decoder::{Decoder, Options, Stats};
-use chunkwire::scan::{Outcome, Scan};
-use chunkwire::source::Blocks;
+use chunkwire::scan::{How, Outcome, Scan};
+use chunkwire::source::{Blocks, Buffer};
 use chunkwire::stream::{Measured, Streams, Tracker};
 use chunkwire::usage::Columns;
 
@@ -37,7 +37,7 @@ fn whole(source: &[u8]) -> (Streams, Stats) {
 fn scan(name: &str, source: &[u8], threads: usize, part_bytes: usize) -> (Outcome, usize) {
     let file = Temporary::new(name, source);
     let blocks = Box::new(Blocks::open(&file.0, None).expect("it is there"));
-    let mut scan = Scan::new(blocks, Options::default(), threads, part_bytes);
+    let mut scan = Scan::new(blocks, Buffer::default(), How { part_bytes, ..How::new(Options::default(), threads) });
     let mut parts = 0;
     while scan.work() {
         parts += 1;
@@ -131,7 +131,8 @@ fn what_was_written_is_measured_by_all_in_the_same_way() {
     for (threads, part_bytes) in [(1, 1), (2, 100), (3, 5000)] {
         let file = Temporary::new(&format!("measured-{threads}"), &source);
         let blocks = Box::new(Blocks::open(&file.0, None).expect("it is there"));
-        let mut scan = Scan::measuring(blocks, Options::default(), threads, part_bytes);
+        let how = How { part_bytes, measures: true, ..How::new(Options::default(), threads) };
+        let mut scan = Scan::new(blocks, Buffer::default(), how);
         while scan.work() {}
         let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not split") };
         let columns = Columns::new(done.0, true, 0);

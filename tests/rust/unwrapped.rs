@@ -10,8 +10,8 @@ use chunkwire::chunk::{self, Node};
 use chunkwire::decoder::{self, Decoder, Exchange, Found, KEPT_DAMAGES, Options, Shaped, Sink, Stats};
 use chunkwire::error::{Damage, Kind, Place};
 use chunkwire::log::{Format, Log, Request, Told, Wanted, recognise};
-use chunkwire::scan::{Outcome, Scan};
-use chunkwire::source::Blocks;
+use chunkwire::scan::{How, Outcome, Scan};
+use chunkwire::source::{Blocks, Buffer};
 use chunkwire::stream::{Streams, Tracker};
 use chunkwire::usage::Columns;
 
@@ -372,7 +372,8 @@ fn check_rows(case: &Case, wanted: &Wanted) {
     if !blocks.is_plain() {
         return;
     }
-    let mut scan = Scan::of_lines(blocks, case.options, threads, part_bytes, false, (wanted.clone(), layout));
+    let how = How { part_bytes, lines: Some((wanted.clone(), layout)), ..How::new(case.options, threads) };
+    let mut scan = Scan::new(blocks, Buffer::default(), how);
     while scan.work() {}
     if let Outcome::Done(done) = scan.finish().expect("it can be read") {
         assert_eq!((told(done.0), done.1), alone);

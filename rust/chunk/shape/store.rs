@@ -92,6 +92,8 @@ pub struct Shapes {
     last: Number,
     /// How many more have come since with that shape, each as it was guessed; from 0 again when it led to little.
     streak: u32,
+    /// The source went on elsewhere, and no constant has changed since.
+    has_leapt: bool,
     /// The shape of an event before which there was none: how a stream begins.
     first: Number,
     tried: Tried,
@@ -116,6 +118,7 @@ impl Shapes {
             clock: 0,
             last: NONE,
             streak: 0,
+            has_leapt: false,
             first: NONE,
             tried: Tried::default(),
             credit: Credit::default(),
@@ -139,6 +142,12 @@ impl Shapes {
     #[must_use]
     pub fn course(&self) -> Course {
         Course { last: self.last, credit: self.credit }
+    }
+
+    /// Goes on elsewhere in the same source, inside other streams. So the first constants that change say nothing about how
+    /// often they do: else an id would be taken for a hole where one stream ends soon and the next begins.
+    pub fn leap(&mut self) {
+        self.has_leapt = true;
     }
 
     /// Were they made for a careful parser with this limit?
@@ -333,8 +342,9 @@ impl Shapes {
     #[cold]
     #[inline(never)]
     fn relearn(&mut self, number: Number, text: &[u8], forget: bool) {
-        let Self { shapes, tried, memory, retired, credit, .. } = self;
+        let Self { shapes, tried, memory, retired, credit, has_leapt, .. } = self;
         let shape = &mut shapes[number as usize];
+        let has_leapt = !forget && std::mem::take(has_leapt);
         credit.relearned(shape.template.nodes_count());
         *memory -= shape.template.memory();
         let template = retired.own(&mut shape.template);
@@ -346,10 +356,11 @@ impl Shapes {
         moved.sort_unstable_by_key(|&(slot, _)| slot);
         let becomes_hole = |slot: usize, was: &Slot| {
             let changed = tried.changes.iter().any(|&(change, _)| change as usize == slot);
-            !forget && (was.is_hole || (changed && shape.matches - shape.changed_at[slot] <= SOON))
+            let is_soon = || !has_leapt && shape.matches - shape.changed_at[slot] <= SOON;
+            !forget && (was.is_hole || (changed && is_soon()))
         };
         template.change(text, &moved, becomes_hole);
-        for &(slot, _) in &tried.changes {
+        for &(slot, _) in tried.changes.iter().filter(|_| !has_leapt) {
             shape.changed_at[slot as usize] = shape.matches;
         }
         if forget {

@@ -114,6 +114,30 @@ fn constants_become_holes_when_they_change_soon_and_else_are_replaced() {
 }
 
 #[test]
+fn a_constant_that_changes_where_the_source_goes_on_elsewhere_has_not_changed_soon() {
+    let text = |id: usize, content: usize| format!(r#"{{"id":"{id}","choices":["{content}"]}}"#);
+    for (leaps, holes) in [(true, 1), (false, 2)] {
+        let mut shapes = Shapes::new(0);
+        learn(&mut shapes, &text(1, 0));
+        let several = |shapes: &mut Shapes, id: usize, events: usize| {
+            for content in 0..events {
+                assert!(find(shapes, &text(id, content)).is_some());
+            }
+            shapes.shapes[0].template.holes()
+        };
+        assert_eq!(several(&mut shapes, 1, 100), 1);
+        assert_eq!(several(&mut shapes, 2, 10), 1);
+        // A thread that reads parts of a file comes from the beginning of a stream into the end of another.
+        if leaps {
+            shapes.leap();
+        }
+        assert_eq!(several(&mut shapes, 3, 25), holes);
+        assert_eq!(several(&mut shapes, 4, 10), holes);
+        assert_eq!(several(&mut shapes, 5, 10), 2, "this is soon");
+    }
+}
+
+#[test]
 fn what_is_not_proved_is_a_miss() {
     let mut shapes = Shapes::new(20);
     learn(&mut shapes, r#"{"a":"x","n":12,"choices":[]}"#);
