@@ -22,8 +22,8 @@ pub use unpack::{HEAD_BYTES, Head, Packing};
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
 pub const BLOCK_BYTES: usize = 1 << 18;
 
-/// How many it has at most where another thread reads it: waking that costs as much as reading some of these.
-pub const AHEAD_BYTES: usize = 1 << 20;
+/// How many it has at most where another thread reads it: to hand a block over costs something.
+pub const AHEAD_BYTES: usize = 1 << 19;
 
 /// From this size on a file is worth a thread that reads it; a compressed one is from a fraction of it.
 const LARGE_FILE: u64 = 1 << 20;
