@@ -2,8 +2,8 @@
 //!
 //! The last usage object of a stream is read here, once, when the stream's row becomes final.
 
-use crate::chunk::shape::Shapes;
-use crate::chunk::{self, Doc, Key, Node, Value};
+use crate::chunk::shape::{Shapes, Span, Template};
+use crate::chunk::{self, Doc, Key, Node, Value, integer};
 use crate::error::{Damage, Kind, Place};
 use crate::reported::{Times, cost_in_usage, estimated_cost, tells_cost_or_times};
 use crate::stream::{Categories, Row, Streams};
@@ -215,7 +215,7 @@ impl Columns {
             let usage = objects.read(raw);
             columns.reported.push(u8::from(usage.is_some()));
             columns.push_tokens(usage, place);
-            let told = usage.filter(|(_, plan)| plan.tells_more).map(|(usage, _)| usage);
+            let told = usage.filter(|usage| usage.plan.tells_more).map(|usage| usage.object);
             let cost = told.and_then(cost_in_usage).or((!row.cost.is_nan()).then_some(row.cost));
             columns.cost.push(cost.or_else(|| told.and_then(estimated_cost)).unwrap_or(f64::NAN));
             let times = told.map_or(row.times, |usage| Times::in_usage(usage).or(row.times));
@@ -299,17 +299,13 @@ impl Columns {
         self.status.append(&rows.status);
     }
 
-    fn push_tokens(&mut self, usage: Option<(Value<'_>, &Plan)>, place: Place) {
+    fn push_tokens(&mut self, usage: Option<Usage<'_>>, place: Place) {
         let mut valid = 0;
         for (number, counts) in self.tokens.iter_mut().enumerate() {
-            let found = usage.and_then(|(usage, plan)| Some((usage.of_document(plan.nodes[number]?), plan)));
-            let count = found.and_then(|(value, plan)| {
-                let count = value.integer();
+            let count = usage.and_then(|usage| {
+                let count = usage.count(number)?;
                 if count.is_none() {
-                    let path: Vec<&str> = plan.paths[number].iter().map(|key| key.name()).collect();
-                    let found = value.kind_name();
-                    let reason = format!("usage.{} is a JSON {found}, expected an integer", path.join("."));
-                    self.damages.push(Damage { kind: Kind::WrongType, place, position: None, reason });
+                    self.damages.push(usage.wrong(number, place));
                 }
                 count
             });
@@ -320,23 +316,71 @@ impl Columns {
     }
 }
 
+/// A usage object, and where in it the columns find their values.
+#[derive(Clone, Copy)]
+struct Usage<'a> {
+    object: Value<'a>,
+    raw: &'a [u8],
+    plan: &'a Plan,
+    /// The template that it matched, and what fills its holes.
+    shaped: Option<(&'a Template, &'a [Span])>,
+}
+
+impl Usage<'_> {
+    /// The count of a token column; None if there is none, and None in that if it is no integer.
+    #[inline]
+    fn count(&self, column: usize) -> Option<Option<i64>> {
+        match self.plan.cells[column] {
+            Cell::Nothing => None,
+            Cell::Count(count) => Some(count),
+            Cell::Hole(hole, node) => {
+                let digits = self.shaped.and_then(|(template, spans)| template.digits(hole, self.raw, spans));
+                Some(match digits {
+                    Some(digits) => integer(digits),
+                    None => self.object.of_document(node).integer(),
+                })
+            }
+        }
+    }
+
+    /// That it is no integer.
+    #[cold]
+    fn wrong(&self, column: usize, place: Place) -> Damage {
+        let value = find(self.object, &TOKENS[column]).map_or(self.object, |(value, _)| value);
+        let path: Vec<&str> = self.plan.paths[column].iter().map(|key| key.name()).collect();
+        let reason = format!("usage.{} is a JSON {}, expected an integer", path.join("."), value.kind_name());
+        Damage { kind: Kind::WrongType, place, position: None, reason }
+    }
+}
+
 /// Reads usage objects, which are built like others as events are: most match the shape of one before.
 pub struct Objects {
     shapes: Option<Shapes>,
     nodes: Vec<Node>,
+    /// That of the last object which matched no shape.
     plan: Plan,
-    /// The number of the template that the plan is for; None if it is for an object without a shape.
-    template: Option<u64>,
 }
 
 /// Where in a usage object, and in all that match the same template, the columns find their values.
 #[derive(Default)]
 struct Plan {
-    /// The node of each token column, and the path to it.
-    nodes: [Option<usize>; TOKEN_COLUMNS],
+    cells: [Cell; TOKEN_COLUMNS],
+    /// The path to each.
     paths: [&'static [Key]; TOKEN_COLUMNS],
     /// Does it tell a cost or times?
     tells_more: bool,
+}
+
+/// Where the value of a token column is.
+#[derive(Clone, Copy, Default)]
+enum Cell {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// It is this, in all of the template; None if it is no integer.
+    Count(Option<i64>),
+    /// It fills a hole, which is this node.
+    Hole(usize, usize),
 }
 
 impl Objects {
@@ -345,11 +389,11 @@ impl Objects {
     pub fn new(shapes: bool) -> Self {
         // The bytes are those of values that were parsed before: no number is too long.
         let shapes = shapes.then(|| Shapes::new(0));
-        Self { shapes, nodes: Vec::new(), plan: Plan::default(), template: None }
+        Self { shapes, nodes: Vec::new(), plan: Plan::default() }
     }
 
-    /// A usage object with its plan; None if there is none.
-    fn read<'a>(&'a mut self, raw: &'a [u8]) -> Option<(Value<'a>, &'a Plan)> {
+    /// A usage object; None if there is none.
+    fn read<'a>(&'a mut self, raw: &'a [u8]) -> Option<Usage<'a>> {
         if raw.is_empty() {
             return None;
         }
@@ -357,34 +401,32 @@ impl Objects {
         let matched = self.shapes.as_mut().and_then(|shapes| shapes.find(raw, 0, ends));
         if let Some(matched) = matched {
             let shapes = self.shapes.as_ref()?;
-            let template = shapes.template(matched);
-            let usage = Doc::shaped(raw, template, shapes.spans()).root();
+            let (template, spans) = (shapes.template(matched), shapes.spans());
+            let object = Doc::shaped(raw, template, spans).root();
             // Where something stands, and whether that is null, belongs to the structure: a plan holds for all of a
             // template.
-            if self.template != Some(template.number()) {
-                self.template = Some(template.number());
-                self.plan = Plan::new(usage);
-            }
-            return Some((usage, &self.plan));
+            let plan = template.attachment().get_or_init(|| Box::new(Plan::new(object, Some(template))));
+            return Some(Usage { object, raw, plan: plan.downcast_ref()?, shaped: Some((template, spans)) });
         }
         self.nodes.clear();
         chunk::parse(raw, raw.len(), 0, &mut self.nodes).ok()?;
         if let Some(shapes) = &mut self.shapes {
             shapes.learn(raw, &self.nodes);
         }
-        let usage = Doc::new(raw, &self.nodes).root();
-        self.template = None;
-        self.plan = Plan::new(usage);
-        Some((usage, &self.plan))
+        let object = Doc::new(raw, &self.nodes).root();
+        self.plan = Plan::new(object, None);
+        Some(Usage { object, raw, plan: &self.plan, shaped: None })
     }
 }
 
 impl Plan {
-    fn new(usage: Value<'_>) -> Self {
+    fn new(usage: Value<'_>, template: Option<&Template>) -> Self {
         let mut plan = Self { tells_more: tells_cost_or_times(usage), ..Self::default() };
         for (number, column) in TOKENS.iter().enumerate() {
             if let Some((value, path)) = find(usage, column) {
-                plan.nodes[number] = Some(value.number());
+                let hole = template.and_then(|template| template.hole(value.number()));
+                plan.cells[number] =
+                    hole.map_or_else(|| Cell::Count(value.integer()), |hole| Cell::Hole(hole, value.number()));
                 plan.paths[number] = path;
             }
         }

@@ -477,7 +477,7 @@ impl<'a> Value<'a> {
 
 /// A number written as an integer, if it fits.
 #[inline]
-fn integer(text: &[u8]) -> Option<i64> {
+pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     // So many characters hold no number that is too large.
     const SHORT: usize = 18;
     if text.len() > SHORT {

@@ -11,6 +11,7 @@ pub mod shape;
 mod text;
 mod token;
 
+pub(crate) use doc::integer;
 pub use doc::{Doc, Items, MAX_NODES, Members, Node, Type, Value};
 #[cfg(feature = "python")]
 pub(crate) use keys::KEY_COUNT;

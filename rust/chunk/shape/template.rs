@@ -321,6 +321,21 @@ impl Template {
         self.places.get(number).is_some_and(|place| place & 1 == 0)
     }
 
+    /// The number of the hole that the node is, if it is one.
+    #[must_use]
+    pub fn hole(&self, number: usize) -> Option<usize> {
+        self.places.get(number).filter(|place| *place & 1 == 1).map(|place| *place as usize / 2)
+    }
+
+    /// The bytes of a number without fraction and exponent, if that is what fills this hole.
+    #[inline]
+    #[must_use]
+    pub fn digits<'a>(&self, hole: usize, text: &'a [u8], spans: &[Span]) -> Option<&'a [u8]> {
+        let (part, span) = (self.parts.get(hole)?, spans.get(hole)?);
+        let is_digits = part.kind == SlotKind::Number && span.flags() & FLOAT == 0;
+        is_digits.then(|| &text[span.start()..span.end()])
+    }
+
     /// Are so many nodes from this one on constants?
     #[inline]
     #[must_use]
