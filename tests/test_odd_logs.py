@@ -76,20 +76,10 @@ def said(engine: str, log: OddLog, **options: Any) -> dict[str, Any]:
     return found
 
 
-def begins_with_a_broken_array(data: bytes) -> bool:
-    """Where an array that goes over several lines is broken off inside a string, nobody can say where its lines end: so
-    the engines tell other damage."""
-    text = data.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    try:
-        return text.startswith("[") and not json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return True
-
-
 @settings(max_examples=200)
 @given(log=odd_logs(), strict=st.sampled_from([False, False, True]), limit=st.sampled_from([None, None, None, 200]))
 def test_engines_agree(native: str, log: OddLog, strict: bool, limit: int | None) -> None:
-    if packing_of(log.data[:6]) != "" or begins_with_a_broken_array(log.data):
+    if packing_of(log.data[:6]) != "":
         return
     options: dict[str, Any] = {"strict": strict} | ({"max_event_bytes": limit} if limit else {})
     expected = said("simdjson", log, **options)
@@ -103,7 +93,7 @@ def test_engines_agree(native: str, log: OddLog, strict: bool, limit: int | None
 @given(log=odd_logs(), draw=st.data())
 def test_logs_in_pieces(native: str, log: OddLog, draw: Any) -> None:
     """Through `Decoder`, where the format is known."""
-    if "format" not in log.how or begins_with_a_broken_array(log.data):
+    if "format" not in log.how:
         return
     pieces = draw.draw(generate.pieces(log.data))
     found = []
@@ -239,3 +229,56 @@ def test_an_unknown_field_is_of_the_event_behind_it(engine: str) -> None:
     )
     stats = chunkwire.usage(data, engine=engine, format="reads", field="text").stats
     assert (stats.chunks, stats.done, stats.skipped_bytes) == (1, 2, 12)
+
+
+NO_END, AT_END = "the array has no end", "the source ends inside an array"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "wrapping"),
+    [
+        # In a string of the first line it ends: the next line is another. Elsewhere a string ends with its line.
+        (b'["x\n{"choices": []}', [("invalid_json", 1), (NO_END, 3), ("chunk", 4)], 2),
+        (b'[{"a": "x  \n{"choices": []}', [("invalid_json", 1), ("chunk", 12)], 4),
+        (b'[\n"x\n, "y\\\n, {"choices": []}]', [("invalid_json", 2), ("invalid_json", 7), ("chunk", 13)], 9),
+        # A quote in what is no string begins none.
+        (b'[x",\n{"choices": []}]', [("invalid_json", 1), ("chunk", 5)], 4),
+        (b'[x""",\n{"choices": []}]', [("invalid_json", 1), ("chunk", 7)], 4),
+        # White space at its end is of no element.
+        (b"[1,\n2 ", [("not_a_chunk", 1), ("not_a_chunk", 4), (AT_END, 5)], 4),
+        (b'[1,\n"x  ', [("not_a_chunk", 1), ("invalid_json", 4), (AT_END, 6)], 5),
+        (b'[1,\n{"x": "  ', [("not_a_chunk", 1), ("truncated", 4)], 5),
+        # It begins as `[DONE]` does, which is a line.
+        (b'[DONE\n{"choices": []}', [("invalid_json", 1), (NO_END, 5), ("chunk", 6)], 2),
+    ],
+)
+def test_arrays_that_break_off(engine: str, data: bytes, expected: list[tuple[str, int]], wrapping: int) -> None:
+    chunks = chunkwire.decode(data, engine=engine, format="chunks")
+    assert [(what(one), one.offset) for one in drain(chunks)] == expected
+    assert chunks.stats.wrapping_bytes == wrapping
+    # What is too large to be kept takes the same bytes.
+    chunks = chunkwire.decode(data, engine=engine, format="chunks", max_event_bytes=1)
+    assert [one.offset for one in drain(chunks)] == [offset for _, offset in expected]
+    assert chunks.stats.wrapping_bytes == wrapping
+
+
+def what(one: Any) -> str:
+    """What was found, or why not: the reason where no event is meant."""
+    if not isinstance(one, Exception):
+        return "chunk"
+    return one.reason if one.reason in (NO_END, AT_END) else one.kind
+
+
+def test_the_end_of_an_array_in_a_body_that_breaks_off(engine: str) -> None:
+    data = lines({"a": '{"text": [0'})
+    stats = chunkwire.usage(data, engine=engine, format="exchanges", field="a.text").stats
+    reasons = ["a JSON number that is no chunk", NO_END, "line 1: the JSON around a.text breaks off"]
+    assert [one.reason for one in stats.damages] == reasons
+
+
+def test_only_objects_have_members(engine: str) -> None:
+    """An array that breaks off has none, either."""
+    data = lines({"0": body("a")}) + b'["data: 1'
+    for how in ({"format": "exchanges"}, {"format": "reads", "id_field": "0"}):
+        stats = chunkwire.usage(data, engine=engine, field="0", **how).stats
+        assert (stats.chunks, stats.damaged_bytes) == (1, len('["data: 1'))

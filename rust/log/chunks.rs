@@ -135,7 +135,7 @@ impl Chunks {
             }
             State::Array(mut all) => {
                 if all.elements.is_open() {
-                    all.trim();
+                    all.trim(&self.lines);
                     let is_scalar = all.elements.end_scalar();
                     self.element(&mut all, !is_scalar, sink);
                     if is_scalar {
@@ -380,7 +380,7 @@ impl Chunks {
             }
             if !all.is_settled && line_end.is_some() && all.elements.in_string {
                 // It breaks off: the next line is another.
-                all.trim();
+                all.trim(&self.lines);
                 self.element(all, false, sink);
                 if all.elements.end_scalar() {
                     self.lost(Kind::InvalidJson, all.last, "the array has no end".to_owned(), sink);
@@ -503,9 +503,10 @@ impl All {
     }
 
     /// Drops the white space behind the open element.
-    fn trim(&mut self) {
-        while self.more == 0 && self.element.last().is_some_and(|&byte| is_space(byte)) {
-            self.element.pop();
-        }
+    fn trim(&mut self, lines: &Lines) {
+        let space = self.here(lines).offset - self.last.offset;
+        let more = space.min(self.more);
+        self.more -= more;
+        self.element.truncate(self.element.len() - (space - more) as usize);
     }
 }

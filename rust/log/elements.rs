@@ -119,7 +119,7 @@ impl Elements {
         None
     }
 
-    /// Behind the string that is open.
+    /// Behind the string that is open. (The end of its line is none of it.)
     fn end_of_string(&mut self, text: &[u8], mut at: usize) -> Option<usize> {
         loop {
             if std::mem::take(&mut self.escaped) && text.get(at).is_some_and(|&byte| byte != b'\n') {
@@ -128,7 +128,7 @@ impl Elements {
             at += memchr3(b'"', b'\\', b'\n', text.get(at..)?)?;
             if text[at] != b'\\' {
                 self.in_string = false;
-                return Some(at + 1);
+                return Some(at + usize::from(text[at] == b'"'));
             }
             at += 1;
             self.escaped = true;
@@ -188,6 +188,7 @@ mod tests {
             (b"[{\"a\":\"x\n\"},{\"b\":2}]", &[b"{\"a\":\"x\n\"},{\"b\":2}]"], false, true),
             (b"[{},", &[b"{}"], false, false),
             (b"[x\"\"\",1]", &[b"x\"\"\"", b"1"], true, false),
+            (b"[\"x\n, \"y\\\n, 1]", &[b"\"x", b"\"y\\", b"1"], true, false),
         ] {
             for cut in 1..=text.len() {
                 let (found, is_closed, is_open) = elements(text, cut);

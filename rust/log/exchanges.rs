@@ -594,7 +594,7 @@ impl Work<'_> {
             if let Some(end) = decoder.match_document(text, start, None, at, |end| ends_element(text, end), sink) {
                 open.at = end;
             } else if let Some(Piece { span, last, .. }) = open.elements.next(text, &mut open.at) {
-                let is_cut = may_be_cut && !last && !open.elements.end_scalar();
+                let is_cut = !last && !open.elements.end_scalar() && may_be_cut;
                 decoder.document(&body[span.start..], span.len(), None, at, is_cut, sink);
             }
             **left = left.saturating_sub(1);

@@ -9,24 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["Elements", "is_open_array"]
+__all__ = ["SPACE", "Elements", "is_open_array"]
 
+SPACE = b" \t\r\n"
 _BETWEEN = re.compile(rb"[ \t\r\n,]*+")
-_TOKEN = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|([\[{])|([\]}])')
-_SCALAR = re.compile(rb'"(?:[^"\\\n]++|\\[^\n])*+"?|[^ \t\r\n,\]]++')
-
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+#: A string, to its end or to that of the line.
+_STRING = rb'"(?:[^"\\\n]++|\\[^\n])*+(?:(")|\\?)'
+_TOKEN = re.compile(_STRING + rb"|([\[{])|([\]}])")
+_SCALAR = re.compile(_STRING + rb"|[^ \t\r\n,\]]++")
 
 #: An element, where it begins, and its line.
 _Element = tuple[bytes, int, int]
 
 
 def is_open_array(line: bytes) -> bool:
-    """Does the array that begins a line go on in others? (Not if it breaks off in a string.)"""
+    """Does the array that begins a line go on in others? (Not if it breaks off in a string, or begins as `[DONE]` does,
+    which is none.)"""
+    if line[1:].lstrip(SPACE).startswith(b"D"):
+        return False
     array = Elements()
     for _ in array.feed(line, 0, 1):
         pass
-    return not array.closed and all(string[1] for string in _STRINGS.finditer(line))
+    return not array.closed and not array.in_string
 
 
 class Elements:
@@ -36,12 +40,14 @@ class Elements:
         self._most = most  # no more bytes of an element are kept, but for one that says that there were more
         self.dropped = 0  #: how many were not, of those elements that have ended
         self.closed = False  #: was its end seen?
+        self.in_string = False  #: does the last piece end in a string?
         self.behind = 0  #: where the last piece goes on behind the array
         self._begun = False
         self._depth = 0
         self._parts: list[bytes] = []
         self._place = (0, 0)
         self._size = 0  # how many bytes the open element has
+        self._space = 0  # how many of them are white space at its end
 
     def feed(self, text: bytes, offset: int, line: int) -> Iterator[_Element]:
         """Takes a piece (the first one begins with the array); gives the elements that it completes."""
@@ -61,7 +67,8 @@ class Elements:
                 if text[at : at + 1] not in (b"{", b"["):
                     scalar = _SCALAR.match(text, at)
                     assert scalar is not None
-                    yield (scalar[0], *self._place)
+                    self.in_string = scalar[0].startswith(b'"') and not scalar[1] and scalar.end() == len(text)
+                    yield (scalar[0].rstrip(SPACE) if self.in_string else scalar[0], *self._place)
                     at = scalar.end()
                     continue
             end = self._end(text, at)
@@ -70,6 +77,8 @@ class Elements:
                 self._parts.append(text[at : min(end, at + room)])
             self._size += end - at
             if self._depth:
+                within = text[at:].rstrip(SPACE)
+                self._space = len(text) - at - len(within) + (0 if within else self._space)
                 return
             yield self._ended()
             at = end
@@ -78,22 +87,26 @@ class Elements:
         """The end of the source: the element that it leaves open."""
         if not self._parts:
             return None
-        dropped = self.dropped
-        data, offset, line = self._ended()
-        return data if self.dropped > dropped else data.rstrip(b" \t\r\n"), offset, line
+        self._size -= self._space
+        self._parts = [b"".join(self._parts)[: self._size]]
+        return self._ended()
 
     def _ended(self) -> _Element:
         data = b"".join(self._parts)
         self.dropped += self._size - len(data)
-        self._parts, self._size = [], 0
+        self._parts, self._size, self._space = [], 0, 0
         return (data, *self._place)
 
     def _end(self, text: bytes, at: int) -> int:
+        string = None
         for match in _TOKEN.finditer(text, at):
-            if match[1]:
+            if match[2]:
                 self._depth += 1
-            elif match[2]:
+            elif match[3]:
                 self._depth -= 1
                 if not self._depth:
                     return match.end()
+            else:
+                string = match
+        self.in_string = string is not None and not string[1] and string.end() == len(text)
         return len(text)

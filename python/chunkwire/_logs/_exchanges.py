@@ -129,8 +129,11 @@ class ExchangesReader(LogReader):
 
     def _line(self, text: bytes, offset: int, number: int, end: bytes) -> None:
         value, error, valid = parsed(text)
-        if error is not None and self._is_foreign(text, offset, number):
-            return
+        if error is not None:
+            if self._is_foreign(text, offset, number):
+                return
+            if not valid.lstrip(SPACE).startswith(b"{"):  # only an object has members
+                valid = b""
 
         def at(place: int) -> int:
             return offset + place

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chunkwire._json import reader
-from chunkwire._logs._elements import Elements
+from chunkwire._logs._elements import SPACE, Elements
 from chunkwire._logs._lines import MAX_LINE_BYTES, Line, Lines
 from chunkwire._options import Options
 from chunkwire._stats import Stats
@@ -20,7 +20,6 @@ from chunkwire._verdicts import CHUNK, DAMAGE, ChunkReader, Sink
 
 __all__ = ["EVENT_LINE", "SPACE", "LogReader", "is_whole"]
 
-SPACE = b" \t\r\n"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: How a line begins that is one of an event stream.
 EVENT_LINE = re.compile(rb"(?:data|event|id|retry)?:")
