@@ -3,6 +3,7 @@ such logs have shown to be wrong."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict
 from typing import Any
@@ -229,6 +230,22 @@ def test_an_unknown_field_is_of_the_event_behind_it(engine: str) -> None:
     )
     stats = chunkwire.usage(data, engine=engine, format="reads", field="text").stats
     assert (stats.chunks, stats.done, stats.skipped_bytes) == (1, 2, 12)
+
+
+@pytest.mark.parametrize("mark", ["...[truncated]", " (truncated 12 bytes) ", "\u2026truncated", "<truncated>"])
+def test_the_mark_of_a_clipped_body_stands_where_it_begins(engine: str, mark: str) -> None:
+    """In whichever of the reads that is."""
+    text = ": a line.. [x\n: 1... 3" + mark
+    for cuts in itertools.combinations(range(len(text) + 1), 2):
+        data, places = b"", []
+        for number, char in enumerate(text):
+            data += cuts.count(number) * b'"}\n{"text": "'
+            places.append((len(data), data.count(b"\n") + 1))
+            data += json.dumps(char)[1:-1].encode()
+        data = b'{"text": "' + data + cuts.count(len(text)) * b'"}\n{"text": "' + b'"}\n'
+        (damage,) = chunkwire.usage(data, engine=engine, format="reads", field="text").stats.damages
+        offset, line = places[len(text) - len(mark)]
+        assert (damage.kind, damage.offset, damage.line) == ("truncated", offset + len(b'{"text": "'), line)
 
 
 NO_END, AT_END = "the array has no end", "the source ends inside an array"

@@ -176,10 +176,14 @@ class Framer:
                 return frame
         return self._end_block(0)
 
-    def open_places(self) -> list[int]:
-        """Where the open block's first known field and the open line begin, as far as there are any."""
+    def open_places(self, mark: re.Pattern[bytes], most: int) -> list[int]:
+        """Where the open block's first known field and the open line begin, as far as there are any; and what matches
+        among the last so many bytes of that line."""
         places = [] if self._start is None else [self._start[0]]
-        return [*places, self._partial_offset] if self._partial else places
+        if not self._partial:
+            return places
+        found = mark.finditer(self._partial, max(len(self._partial) - most, 0))
+        return [*places, self._partial_offset, *(self._partial_offset + match.start() for match in found)]
 
     def is_between_events(self) -> bool:
         """Is no line and no block open?"""

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::places::Peek;
 use super::time::time;
 use super::unescape::{Map, unescape};
-use super::words::clipping;
+use super::words::{begun_marks, clipping};
 use crate::chunk::{Doc, Node};
 use crate::decoder::{Body, Decoder, Exchange, Found, KEPT_DAMAGES, Options, Paths, Shaped, Sink, Stats};
 use crate::error::{Damage, Place};
@@ -21,8 +21,8 @@ pub(super) struct Piecewise {
     pub decoder: Decoder,
     /// Where its text begins in the log.
     pub first: Option<Place>,
-    /// Where what is open begins, in its text and in the log.
-    pub open: Option<(u64, Place)>,
+    /// Where what is open begins, and what may be a mark at its end: in its text and in the log.
+    open: Vec<(u64, Place)>,
     /// The mark that it was clipped, if its open line ends in one: how much of the line stands before it, and its place.
     pub clipped: Option<(usize, Place)>,
     kept: Vec<Option<Vec<u8>>>,
@@ -36,11 +36,9 @@ pub(super) struct Piecewise {
 impl Piecewise {
     /// The place in the log of something that was found before this text.
     pub fn place(&self, place: Place) -> Place {
-        let found = match self.open {
-            Some((offset, found)) if offset == place.offset => found,
-            _ => self.first.unwrap_or(Place { offset: self.offset, line: place.line, event: 0 }),
-        };
-        Place { event: place.event, ..found }
+        let found = self.open.iter().find(|one| one.0 == place.offset).map(|one| one.1);
+        let first = || self.first.unwrap_or(Place { offset: self.offset, line: place.line, event: 0 });
+        Place { event: place.event, ..found.unwrap_or_else(first) }
     }
 
     /// Takes note of what the decoder at work left open; `global` says where something is of the text that came last.
@@ -51,12 +49,13 @@ impl Piecewise {
         let consumed = decoder.consumed();
         let open = decoder.framer().open_place();
         let line = decoder.framer().open_line();
-        let mark = clipping(line).map(|mark| (mark, consumed - (line.len() - mark) as u64));
-        let mut place = |one: &Self, offset| {
-            if offset >= base { global(offset) } else { one.place(Place { offset, line: 1, event: 0 }) }
+        let begin = consumed - line.len() as u64;
+        let mut place = |offset| {
+            if offset >= base { global(offset) } else { self.place(Place { offset, line: 1, event: 0 }) }
         };
-        let clipped = mark.map(|(length, offset)| (length, place(self, offset)));
-        let open = open.map(|offset| (offset, place(self, offset)));
+        let clipped = clipping(line).map(|length| (length, place(begin + length as u64)));
+        let marks = begun_marks(line).map(|at| begin + at as u64);
+        let open = open.into_iter().chain(marks).map(|offset| (offset, place(offset))).collect();
         (self.open, self.clipped) = (open, clipped);
     }
 }
@@ -92,7 +91,7 @@ impl Reads {
             offset,
             decoder: Decoder::new(options),
             first: None,
-            open: None,
+            open: Vec::new(),
             clipped: None,
             kept: vec![None; kept],
             now: None,

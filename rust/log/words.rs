@@ -5,6 +5,7 @@ use crate::decoder::{is_completion, names_a_chunk};
 
 /// How far behind its beginning a mark of clipping may end.
 const LONGEST_MARK: usize = 200;
+const WORD: &[u8] = b"truncated";
 
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
@@ -46,13 +47,13 @@ pub(super) fn clipping(body: &[u8]) -> Option<usize> {
     let start = body.len() - near.len() + near.iter().rposition(|byte| b"\r\n".contains(byte)).map_or(0, |end| end + 1);
     let line = &body[start..];
     let end = line.iter().rposition(|byte| !b" \t".contains(byte))? + 1;
-    let (text, word) = (&line[..end], b"truncated");
+    let text = &line[..end];
     let behind_dots = |at: usize| {
         let before = &text[..at];
         let before = before.strip_suffix(b" ").unwrap_or(before);
         [&b"..."[..], "\u{2026}".as_bytes()].iter().find_map(|dots| Some(before.strip_suffix(*dots)?.len()))
     };
-    if let Some(before) = text.strip_suffix(word) {
+    if let Some(before) = text.strip_suffix(WORD) {
         return Some(start + behind_dots(before.len())?);
     }
     let close = *text.last()?;
@@ -65,12 +66,33 @@ pub(super) fn clipping(body: &[u8]) -> Option<usize> {
     let inside = &text[..end - 1];
     // The first that is not closed before the end.
     let from = inside.iter().rposition(|&byte| byte == close).map_or(0, |place| place + 1);
-    let at = memchr::memmem::find_iter(&inside[from..], word)
+    let at = memchr::memmem::find_iter(&inside[from..], WORD)
         .map(|at| from + at)
         .find(|&at| at > from && inside[at - 1] == open)?
         - 1;
     let space = usize::from(text[..at].ends_with(b" "));
     Some(start + behind_dots(at).unwrap_or(at - space))
+}
+
+/// Where in an open line such a mark begins, perhaps, of which more may come.
+pub(super) fn begun_marks(line: &[u8]) -> impl Iterator<Item = usize> {
+    let near = line.len().saturating_sub(LONGEST_MARK);
+    (near..line.len()).filter(|&at| may_be_mark(&line[at..]))
+}
+
+/// May the end of an open line become a mark that begins with it?
+fn may_be_mark(end: &[u8]) -> bool {
+    let (dots, ellipsis) = (&b"..."[..], "\u{2026}".as_bytes());
+    if !matches!(end[0], b'.' | b' ' | b'[' | b'(' | b'<') && end[0] != ellipsis[0] {
+        return false;
+    }
+    if dots.starts_with(end) || ellipsis.starts_with(end) {
+        return true;
+    }
+    let rest = end.strip_prefix(dots).or(end.strip_prefix(ellipsis)).unwrap_or(end);
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let rest = if matches!(rest.first(), Some(b'[' | b'(' | b'<')) { &rest[1..] } else { rest };
+    rest.starts_with(WORD) || WORD.starts_with(rest)
 }
 
 /// What a line looks like in which nothing stands where its log's bodies do.
@@ -127,6 +149,16 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(clipping(body), expected, "{}", String::from_utf8_lossy(body));
+            // Of one that is found its beginning was a mark that had begun, however little there was of it.
+            if let Some(start) = expected {
+                let line = start - body[..start].iter().rev().take_while(|&&byte| byte != b'\n').count();
+                for length in start + 1..=body.len() {
+                    let begun: Vec<_> = begun_marks(&body[line..length]).collect();
+                    assert!(begun.contains(&(start - line)), "{}", String::from_utf8_lossy(&body[..length]));
+                }
+            }
         }
+        assert_eq!(begun_marks(b" no. [trunk] <t (x.. ").collect::<Vec<_>>(), [20]);
+        assert_eq!(begun_marks(&[b' '; 300]).collect::<Vec<_>>(), [299]);
     }
 }

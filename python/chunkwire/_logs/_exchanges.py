@@ -30,6 +30,23 @@ _MARK = re.compile(
     rb"|(?:\.\.\.|\xe2\x80\xa6)[ ]?truncated)[ \t]*\Z"
 )
 _MOST_MARK = 200
+
+
+def _beginnings(word: str) -> str:
+    """What any beginning of a word matches."""
+    pattern = ""
+    for letter in reversed(word):
+        pattern = f"(?:{letter}{pattern})?"
+    return pattern
+
+
+#: Where such a mark begins, perhaps, of which more may come.
+_BEGUN = re.compile(
+    (
+        r"(?=(?:\.\.?|\xe2\x80?)\Z|(?:\.\.\.|\xe2\x80\xa6)?[ ]?[\[(<]?"
+        rf"(?:truncated|{_beginnings('truncated')}\Z))[. \xe2\[(<]"
+    ).encode()
+)
 #: So many exchanges can be open; beyond it those that were silent longest are ended.
 _MAX_OPEN = 4096
 
@@ -63,7 +80,8 @@ class Exchange:
         self.time: float | None = None  #: that of the last one
         self.framer = framer
         self.first: tuple[int, int] = (offset, line)  # where its body begins
-        self.open_places: dict[int, tuple[int, int]] = {}  # where what is open begins: in the body, in the log
+        # Where what is open begins, and what may be a mark at its end: in the body, in the log.
+        self.open_places: dict[int, tuple[int, int]] = {}
         self.last = KEEPALIVE  # what its last event was
         self.mark: tuple[bytes, int, int] | None = None  # how its body ends that was clipped, and where that stands
         self.places: tuple[int, Places, int] | None = None  # of its last text: where that begins in the body; its line
@@ -295,7 +313,8 @@ class ExchangesReader(LogReader):
             self._last = exchange.last
             self._take([self._moved(frame, exchange.place(frame[1])) for frame in frames])
             exchange.last = self._last
-        exchange.open_places = {offset: exchange.place(offset) for offset in framer.open_places()}
+        places_open = framer.open_places(_BEGUN, _MOST_MARK)
+        exchange.open_places = {offset: exchange.place(offset) for offset in places_open}
 
     def _moved(self, frame: Frame, place: tuple[int, int]) -> Frame:
         """An event with its place in the log."""
