@@ -248,6 +248,17 @@ def test_the_mark_of_a_clipped_body_stands_where_it_begins(engine: str, mark: st
         assert (damage.kind, damage.offset, damage.line) == ("truncated", offset + len(b'{"text": "'), line)
 
 
+def test_completions_come_in_the_order_in_which_they_began(engine: str) -> None:
+    """Of reads, what stands first in the log may be complete last."""
+    text = body("a").replace('"content"', '"role": "assistant", "content"')
+    whole = json.loads(body("b").removeprefix("data:"))
+    data = lines({"n": 1, "text": text[:30]}, {"n": 1, "text": whole}, {"n": 1, "text": text[30:]})
+    completions = list(chunkwire.completions(data, engine=engine, **READS))
+    assert [one.id for one in completions] == ["b", "a"]
+    assert completions[0].offset > completions[1].offset
+    assert usage_ids(data, engine=engine, **READS) == ["a", "b"]
+
+
 NO_END, AT_END = "the array has no end", "the source ends inside an array"
 
 

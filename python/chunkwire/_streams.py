@@ -50,6 +50,7 @@ class Row:
         "finish_reason",
         "finished",
         "first_content",
+        "first_seq",
         "id",
         "is_open",
         "kept",
@@ -91,7 +92,7 @@ class Row:
         self.text_bytes = 0
         self.seen = 0  # choice indexes seen, as bits
         self.finished = 0  # choice indexes finished, as bits
-        self.last_seq = seq
+        self.first_seq = self.last_seq = seq
         self.waiting_since: int | None = None  # in `Tracker._waiting`, by this number
         self.is_open = True
         self.done = False
@@ -324,16 +325,16 @@ class Tracker:
         found: dict[Row, None] = {}
         joined: list[tuple[Row, Row]] = []
         # From the front, each row finds those that it continues taken in already.
-        for row in sorted(news, key=_offset):
+        for row in sorted(news, key=_beginning):
             while row.parent is not None and self._is_final(row):
                 row = row.parent
             if self._is_final(row) and self._join_parts(row, joined):
                 found[row] = None
-        return sorted(found, key=_offset), joined
+        return sorted(found, key=_beginning), joined
 
     def take_left(self, rows: Iterable[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
         """The same for the streams of these rows, which are what is left at the end of the source."""
-        found = sorted((row for row in rows if row.parent is None), key=_offset)
+        found = sorted((row for row in rows if row.parent is None), key=_beginning)
         joined: list[tuple[Row, Row]] = []
         for row in found:
             self._join_parts(row, joined, at_end=True)
@@ -508,8 +509,9 @@ class Tracker:
             row.text_bytes += size
 
 
-def _offset(row: Row) -> int:
-    return row.offset
+def _beginning(row: Row) -> int:
+    """When it began. (Of exchanges that are read in pieces, what stands first may be complete last.)"""
+    return row.first_seq
 
 
 def _has_choices(sent: dict[str, Any]) -> bool:
