@@ -520,7 +520,7 @@ impl Decoder {
             }
             Err(error) => {
                 nodes.truncate(first_node);
-                if self.framer.event_type() == "error" {
+                if self.is_error_event() {
                     self.server_error(place, shorten(&text), sink, Body::Text(&text));
                     return Outcome::Error;
                 }
@@ -553,7 +553,7 @@ impl Decoder {
     fn no_chunk<S: Sink>(&mut self, found: Found<'_>, sink: &mut S) -> Outcome {
         let root = Doc::new(found.text, &sink.nodes()[found.first_node..]).root();
         let is_error = root.get(Key::Error).is_some_and(Value::is_truthy);
-        if is_error || self.framer.event_type() == "error" {
+        if is_error || self.is_error_event() {
             let message = error_message(root);
             self.server_error(found.place, message, sink, Body::Json(found));
             return Outcome::Error;
@@ -567,6 +567,11 @@ impl Decoder {
         sink.nodes().truncate(found.first_node);
         self.damage(Kind::NotAChunk, found.place, None, reason, sink);
         Outcome::Damage
+    }
+
+    /// Does the event's name say that it is an error? (A document is in no event, though one may be open.)
+    fn is_error_event(&self) -> bool {
+        !self.is_document && self.framer.event_type() == "error"
     }
 
     fn server_error<S: Sink>(&mut self, place: Place, message: String, sink: &mut S, body: Body<'_>) {

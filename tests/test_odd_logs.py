@@ -259,6 +259,17 @@ def test_completions_come_in_the_order_in_which_they_began(engine: str) -> None:
     assert usage_ids(data, engine=engine, **READS) == ["a", "b"]
 
 
+def test_a_document_is_in_no_event(engine: str) -> None:
+    """Though one may be open: its name says nothing of what stands by itself."""
+    data = lines({"text": "event: error\n"}, {"text": {"y": 1}}, {"text": "data: no\n\n"}, {"text": {"x": 1}})
+    for format, kinds in (
+        ("reads", ["not_a_chunk", "server_error", "not_a_chunk"]),
+        ("exchanges", ["not_a_chunk", "invalid_json", "not_a_chunk"]),
+    ):
+        stats = chunkwire.usage(data, engine=engine, format=format, field="text").stats
+        assert [one.kind for one in stats.damages] == kinds
+
+
 NO_END, AT_END = "the array has no end", "the source ends inside an array"
 
 
