@@ -19,6 +19,7 @@ NAMES = ["body", "response_body", "response", "log", "data", "text", "raw", "a.b
 MARKS = ["[truncated]", "...[truncated 12 bytes]", "... truncated", "…truncated", "<truncated>", "(truncated", "[cut]"]
 #: What may stand in a line in the place of text.
 OTHERS = ["null", "5", "true", "NaN", "{}", "[]", "[5]", '{"detail": "no"}']
+OTHERS += ["[" * 99 + "]" * 99, '{"choices": [0.10, "é"]}', '{"choices" : [ "\\u00e9" ]}']
 OTHERS += ['""', '" \\n"', '"[DONE]"', '"{}"', '"<html>"']
 #: Lines that are none of the log's, or no exchange.
 STRANGERS = [
@@ -41,7 +42,7 @@ STRANGERS = [
     b"null",
     b"\xff\xfe",
 ]
-IDS = ["1", "1", "1.0", "0", "0.5", "12345678901234567890", "null", "true", "[]", "{}"]
+IDS = ["1", "1", "1.0", "0", "-0", "0.5", "0.50", "12345678901234567890", "null", "true", "[]", "{}"]
 IDS += ['""', '"1"', '"a"', '"a"', '"\\u0061"', '"b"', '"é"', '"\\u00e9"']
 TIMES = ["1760000000", "1760000000.5", "1760000001250", "1760000002000000", '"2025-10-09T08:53:20Z"', '"1760000000.25"']
 TIMES += ['"2025-10-09T10:53:21.5+02:00"', "null", '"now"', "0", "-1", "1e999", '"2025-10-09 08:53:22,125"', "true"]

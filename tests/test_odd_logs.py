@@ -321,3 +321,36 @@ def test_only_objects_have_members(engine: str) -> None:
     for how in ({"format": "exchanges"}, {"format": "reads", "id_field": "0"}):
         stats = chunkwire.usage(data, engine=engine, field="0", **how).stats
         assert (stats.chunks, stats.damaged_bytes) == (1, len('["data: 1'))
+
+
+def test_which_number_comes_again_is_told_by_how_it_is_written(engine: str) -> None:
+    recognise = _engine.load(engine).recognise
+    for numbers, format in (
+        (("0.1", "0.10"), "exchanges"),
+        (("0", "-0"), "exchanges"),
+        (("1", "1.0"), "exchanges"),
+        (("0.10", "1", "0.10"), "reads"),
+        (("9" * 5000, "9" * 5000), "reads"),
+    ):
+        data = b"".join(f'{{"id": {number}, "text": {json.dumps(body("a"))}}}\n'.encode() for number in numbers)
+        assert recognise(data)[0] == format
+    assert "id 0.10 comes again" in recognise(b'{"id": 0.10, "text": "data: {}"}\n' * 2)[4]
+
+
+def test_what_stands_before_a_body_does_not_hide_it(engine: str) -> None:
+    """When it is recognised, at least: of JSON that is wrong nobody reads more than is right."""
+    for before in ("[" * 99 + "]" * 99, "[1, ]", "1" * 5000):
+        data = f'{{"n": {before}, "text": {json.dumps(body("a"))}}}\n'.encode()
+        assert tuple(_engine.load(engine).recognise(data))[:2] == ("exchanges", "text")
+
+
+def test_the_largest_body_is_the_one_of_which_most_is_written(engine: str) -> None:
+    for one, other in (('{"choices": ["é"]}', '{"choices": ["xx" ]}'), ('{"choices":[1,2]}', '{"choices":[1234]}')):
+        data = f'{{"a": {one}, "b": {other}}}\n'.encode()
+        assert _engine.load(engine).recognise(data)[1] == ("b" if len(other.encode()) > len(one.encode()) else "a")
+
+
+def test_the_name_of_a_member_can_be_shown(engine: str) -> None:
+    data = b'{"\\ud83d": {"choices": []}}\n5\n'
+    (damage,) = chunkwire.usage(data, engine=engine).stats.damages
+    assert damage.reason == "line 2 has no member \ufffd\ufffd\ufffd; it looks like a JSON number"

@@ -20,7 +20,7 @@ from chunkwire._logs._times import seconds_of
 from chunkwire._options import Options
 from chunkwire._sse import Frame, Framer
 from chunkwire._stats import Stats
-from chunkwire._verdicts import DAMAGE, KEEPALIVE, Sink, is_chunk
+from chunkwire._verdicts import DAMAGE, KEEPALIVE, Sink, is_chunk, printable
 
 __all__ = ["Exchange", "ExchangesReader", "ExchangesSink"]
 
@@ -112,7 +112,7 @@ class ExchangesReader(LogReader):
         super().__init__(sink, options, name)
         assert found.field is not None
         self._exchanges_sink = sink
-        self._field = found.field
+        self._field = printable(found.field)
         self._names = names_of(found.field)
         self._reads = found.format == "reads"
         self._id = names_of(found.id_field) if found.id_field and self._reads else None

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chunkwire._logs._names import names_of, path_of
-from chunkwire._logs._partial import Cut, partial
+from chunkwire._logs._partial import Cut, Number, partial
 from chunkwire._logs._reader import is_whole
 from chunkwire._logs._times import seconds_of
 from chunkwire._options import Options
+from chunkwire._verdicts import printable
 
 __all__ = [
     "HEAD_BYTES",
@@ -150,7 +151,8 @@ def _as_told(head: bytes, options: Options) -> Recognised:
         found = found._replace(id_field=id_field or found.id_field, time_field=time_field or found.time_field)
     wanted = ("exchanges", "reads", "chunks") if format == "jsonl" else (format,)
     if format != "auto" and found.format not in wanted and found.format != "sse":
-        return Recognised("sse", None, None, None, f"format={format!r} was wanted, but {found.why}")
+        why = f"format={format!r} was wanted, but {printable(found.why)}"
+        return Recognised("sse", None, None, None, why)
     return found
 
 
@@ -199,9 +201,7 @@ def _best(candidates: Iterable[_Candidate]) -> _Path | None:
 def _members_of(objects: list[dict[str, Any]]) -> str:
     """The names of the members of lines, for a message."""
     names = list(dict.fromkeys(name for line in objects for name in line))
-    # (Surrogates that stand alone cannot be shown.)
-    shown = [name.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for name in names[:_NAMED]]
-    return ", ".join(shown) + (", ..." if len(names) > _NAMED else "")
+    return printable(", ".join(names[:_NAMED])) + (", ..." if len(names) > _NAMED else "")
 
 
 def _rank(path: _Path) -> int:
@@ -244,8 +244,8 @@ def _documents(value: Any, path: _Path, depth: int, strings: int) -> Iterator[_C
         read = partial(item) if isinstance(item, str) and strings and _first(item) in ("{", "[") else item
         if isinstance(read, (dict, list)):
             if inner != _NAMELESS and holds_choices(read):
-                text = item if isinstance(item, str) else json.dumps(read)
-                yield _Candidate(inner, read, len(text.encode("utf-8", "surrogatepass")))
+                size = len(item.encode("utf-8", "surrogatepass")) if isinstance(item, str) else item.size
+                yield _Candidate(inner, read, size)
             elif read is item or isinstance(read, dict):
                 yield from _documents(read, inner, depth - 1, strings - (read is not item))
 
@@ -299,7 +299,7 @@ def _first_again(objects: list[dict[str, Any]], id_path: _Path) -> str | None:
     for line in objects:
         found = value_at(line, id_path)
         if _is_id(found) and not isinstance(found, Cut):
-            value = json.dumps(found)
+            value = found.text if isinstance(found, Number) else json.dumps(found)
             if value in known:
                 return value
             known.add(value)
