@@ -623,13 +623,15 @@ def lines_of_chunks(reader: Reader) -> Log:
     start = skip(data, start)
     after: int | None = 0  # where lines begin that stand for themselves
     first_line = data[start:].split(b"\n")[0].rstrip(SPACE)
-    if first_line.startswith(b"[") and elements(first_line, 0)[1] is None and not is_cut(first_line):
+    begins_done = first_line[1:].lstrip(SPACE).startswith(b"D")  # as `[DONE]` does, which is none
+    is_open = first_line.startswith(b"[") and elements(first_line, 0)[1] is None
+    if is_open and not is_cut(first_line) and not begins_done:
         line_of, after = [1], None
         for byte in data:
             line_of.append(line_of[-1] + (byte == 10))
         found, closed = elements(data, start)
         for first, last, whole in found:
-            element = data[first:last] if whole else data[first:].rstrip(SPACE)
+            element = data[first:last].rstrip(SPACE) if last == len(data) else data[first:last]
             reader.json_event(source, element, first, line_of[first], pending=not whole)
         end = len(data.rstrip(SPACE))
         if closed is None and all(whole for _, _, whole in found):
@@ -666,8 +668,11 @@ def lines_of_chunks(reader: Reader) -> Log:
 
 
 def is_cut(line: bytes) -> bool:
-    """Does it end inside a string?"""
-    return re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line).count(b'"') % 2 == 1
+    """Does an array end inside a string? (In an element that is none, a quote begins none.)"""
+    found, _ = elements(line, 0)
+    last = line[found[-1][0] :] if found else b""
+    strings = re.finditer(rb'"(?:[^"\\]|\\.)*+("?)', last)
+    return last[:1] in (b'"', b"{", b"[") and any(not string[1] for string in strings)
 
 
 def oracle_log(

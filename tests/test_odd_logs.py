@@ -19,7 +19,8 @@ from chunkwire._packing import packing_of
 from chunkwire._rows import COLUMNS, MEASURES
 from messages import told
 from odd_logs import OddLog, odd_logs
-from support import drain, full, push
+from oracle_logs import oracle_log
+from support import drain, full, full_of, push
 
 
 def stats_of(stats: Any, *, in_order: bool) -> dict[str, Any]:
@@ -299,6 +300,21 @@ def test_arrays_that_break_off(engine: str, data: bytes, expected: list[tuple[st
     chunks = chunkwire.decode(data, engine=engine, format="chunks", max_event_bytes=1)
     assert [one.offset for one in drain(chunks)] == [offset for _, offset in expected]
     assert chunks.stats.wrapping_bytes == wrapping
+
+
+PARTS = [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\r\n", b" ", b"x", b"\xff", b"DONE", b'"a"', b"1"]
+PARTS += [b'{"choices": []}', b'{"a": "b"}', b"null", b'\\"', b'"\n', b"\\\n"]
+
+
+@settings(max_examples=300)
+@given(parts=st.lists(st.sampled_from(PARTS), max_size=14))
+def test_arrays_are_what_the_reference_makes_of_them(engine: str, parts: list[bytes]) -> None:
+    data = b"[" + b"".join(parts)
+    log = oracle_log(data, "chunks")
+    chunks = chunkwire.decode(data, engine=engine, format="chunks")
+    assert full(drain(chunks)) == full_of(log)
+    for name in ("events", "chunks", "damaged_bytes", "wrapping_bytes"):
+        assert getattr(chunks.stats, name) == log.counts[name]
 
 
 def what(one: Any) -> str:
