@@ -23,15 +23,6 @@ from oracle_logs import oracle_log
 from support import drain, full, full_of, push
 
 
-def stats_of(stats: Any, *, in_order: bool) -> dict[str, Any]:
-    """All that was counted. Reads take turns: there an engine may tell damages in the order of the log, or in that in
-    which they were found."""
-    found = asdict(stats)
-    if not in_order:
-        found["damages"] = sorted(map(repr, found["damages"]))
-    return found
-
-
 def refused(error: Exception) -> tuple[str, ...]:
     """Why a log is not read at all."""
     return (type(error).__name__, getattr(error, "kind", ""), str(error))
@@ -40,13 +31,12 @@ def refused(error: Exception) -> tuple[str, ...]:
 def said(engine: str, log: OddLog, **options: Any) -> dict[str, Any]:
     """All that an engine says of a log, or why it does not read it."""
     how: dict[str, Any] = {"engine": engine} | log.how | options
-    in_order = how.get("format", "reads") != "reads"
     found: dict[str, Any] = {}
 
     def decoded() -> None:
         chunks = chunkwire.decode(log.data, **how)
         found["decoded"] = full(drain(chunks))
-        found["stats"] = stats_of(chunks.stats, in_order=in_order)
+        found["stats"] = asdict(chunks.stats)
         counted = [count for name, count in found["stats"].items() if name.endswith("_bytes")]
         assert sum(counted) == found["stats"]["bytes"]
 
@@ -56,12 +46,12 @@ def said(engine: str, log: OddLog, **options: Any) -> dict[str, Any]:
         columns |= {f"kept {path}": table.kept[path].tolist() for path in log.keep}
         columns["raw"] = [table.raw(row) for row in range(len(table))]
         found.update({name: [repr(value) for value in values] for name, values in columns.items()})
-        found["usage stats"] = stats_of(table.stats, in_order=False)
+        found["usage stats"] = asdict(table.stats)
 
     def completions() -> None:
         completions = chunkwire.completions(log.data, **how)
         found["completions"] = told(completions)
-        found["completions stats"] = stats_of(completions.stats, in_order=False)
+        found["completions stats"] = asdict(completions.stats)
 
     def others() -> None:
         texts = drain(chunkwire.contents(log.data, on_error="skip", **how))
@@ -101,7 +91,7 @@ def test_logs_in_pieces(native: str, log: OddLog, draw: Any) -> None:
     found = []
     for engine in ("simdjson", native):
         decoder = chunkwire.Decoder(engine=engine, **log.how)
-        found.append((full(push(decoder, pieces)), stats_of(decoder.stats, in_order=False)))
+        found.append((full(push(decoder, pieces)), asdict(decoder.stats)))
     assert found[0] == found[1]
 
 
@@ -370,3 +360,13 @@ def test_the_name_of_a_member_can_be_shown(engine: str) -> None:
     data = b'{"\\ud83d": {"choices": []}}\n5\n'
     (damage,) = chunkwire.usage(data, engine=engine).stats.damages
     assert damage.reason == "line 2 has no member \ufffd\ufffd\ufffd; it looks like a JSON number"
+
+
+def test_usage_that_is_none_is_told_in_the_order_of_the_log(engine: str) -> None:
+    """Also where it is of exchanges that take turns."""
+    chunk = 'data: {"id": "a", "choices": [], "usage": 5}\n\n'
+    data = lines({"n": 2, "text": body("b")}, {"n": 1, "text": chunk}, {"n": 2, "text": chunk}, {"n": 1, "text": chunk})
+    completions = chunkwire.completions(data, engine=engine, **READS)
+    assert len(list(completions)) == 2
+    for stats in (chunkwire.usage(data, engine=engine, **READS).stats, completions.stats):
+        assert [(one.kind, one.line) for one in stats.damages] == [("wrong_type", line) for line in (2, 3, 4)]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from chunkwire._stats import KEPT_DAMAGES, Damage
-from chunkwire._streams import Row, Tracker, integer
+from chunkwire._streams import Row, Tracker, Wrong, integer
 
-__all__ = ["Completions"]
+__all__ = ["Completions", "WrongUsage"]
 
 #: What is nested deeper than so many levels in a delta is not folded: the last one counts.
 _MAX_DEPTH = 8
@@ -368,14 +368,33 @@ class _Queue(Protocol):
     def damage(self, damage: Damage, /) -> None: ...
 
 
-class Completions:
-    """A sink that folds the chunks of each stream into whole messages."""
+class WrongUsage:
+    """Usage that is no object, in the order in which it was found: what is kept of it, and how much more there was."""
 
-    def __init__(self, queue: _Queue) -> None:
+    def __init__(self) -> None:
+        self.kept: Wrong = []
+        self._more = 0
+
+    def drop(self) -> None:
+        """Keeps no more than is ever told."""
+        if len(self.kept) > KEPT_DAMAGES:
+            self.kept.pop()
+            self._more += 1
+
+    def told(self) -> Wrong:
+        """As many as there were."""
+        return self.kept + self.kept[-1:] * self._more
+
+
+class Completions:
+    """A sink that folds the chunks of each stream into whole messages; usage that is no object goes to ``wrong``."""
+
+    def __init__(self, queue: _Queue, wrong: WrongUsage | None = None) -> None:
         self._queue = queue
+        self._wrong = wrong or WrongUsage()
         self._tracker = Tracker(early=True)
+        self._tracker.wrong = self._wrong.kept
         self._states: dict[Row, _State] = {}  # of the streams that are not given out
-        self._wrong_count = 0
 
     def chunk(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
         """Takes a chunk."""
@@ -389,10 +408,7 @@ class Completions:
             if state.waiting:
                 state.fold_waiting()
             state.fold(sent)
-        wrong = self._tracker.wrong
-        if len(wrong) > KEPT_DAMAGES:  # no more are ever told
-            self._wrong_count += 1
-            wrong.pop()
+        self._wrong.drop()
         self._look()
 
     def completion(self, sent: dict[str, Any], raw: bytes, offset: int, line: int, event: int) -> None:
@@ -400,6 +416,7 @@ class Completions:
         row = self._tracker.completion(sent, raw, offset, line, event)
         self._states[row] = state = _State()
         state.fold(sent)
+        self._wrong.drop()
         self._look()
 
     def done(self, offset: int) -> None:
@@ -425,11 +442,10 @@ class Completions:
         self._look()
         self._queue.damage(damage)
 
-    def finish(self) -> list[tuple[str, tuple[int, int, int]]]:
+    def finish(self) -> Wrong:
         """Ends all streams; gives the usage that is no object (reason and place)."""
         self._give_out(*self._tracker.take_left(self._states))
-        wrong = self._tracker.wrong
-        return wrong + wrong[-1:] * self._wrong_count
+        return self._wrong.told()
 
     def _look(self) -> None:
         """Gives out what the last event made final."""

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from chunkwire._logs._exchanges import Exchange
-from chunkwire._messages import Completions
+from chunkwire._messages import Completions, WrongUsage
 from chunkwire._stats import Damage
 from chunkwire._streams import Row, Tracker, Wrong
 from chunkwire._written import written
@@ -27,7 +27,7 @@ class ExchangeRows:
         self._trackers: dict[Exchange, Tracker] = {}
         self._exchange: Exchange | None = None
         self._rows: list[Row] = []
-        self._wrong: Wrong = []
+        self._wrong: Wrong = []  # in the order in which it was found, whatever exchange it is of
 
     def exchange(self, exchange: Exchange | None) -> None:
         """What follows is of this one."""
@@ -50,7 +50,6 @@ class ExchangeRows:
             if not has_begun:
                 row.source = source
         self._rows += rows
-        self._wrong += tracker.wrong
 
     def next_source(self) -> None:
         """What follows stands in another file."""
@@ -64,6 +63,8 @@ class ExchangeRows:
         other.source, other._open = self.source, self._open.copy()
         other._trackers = {exchange: tracker.copy() for exchange, tracker in self._trackers.items()}
         other._rows, other._wrong = self._rows.copy(), self._wrong.copy()
+        for tracker in other._trackers.values():
+            tracker.wrong = other._wrong
         return other
 
     def unfinished(self) -> int:
@@ -115,7 +116,7 @@ class ExchangeRows:
         tracker = self._trackers.get(exchange)
         if tracker is None:
             tracker = self._trackers[exchange] = Tracker(measures=self._measures)
-            tracker.source = self.source
+            tracker.source, tracker.wrong = self.source, self._wrong
         return tracker
 
 
@@ -126,7 +127,7 @@ class ExchangeMessages:
         self._queue = queue
         self._folding: dict[Exchange, Completions] = {}
         self._sink: Any = queue
-        self._wrong: Wrong = []
+        self._wrong = WrongUsage()
         self.chunk: Any = None
         self.exchange(None)
 
@@ -136,18 +137,18 @@ class ExchangeMessages:
         if exchange is not None:
             sink = self._folding.get(exchange)
             if sink is None:
-                sink = self._folding[exchange] = Completions(self._queue)
+                sink = self._folding[exchange] = Completions(self._queue, self._wrong)
         self.chunk, self.completion, self.done = sink.chunk, sink.completion, sink.done
         self.server_error = sink.server_error
         self.damage, self.damage_outside = sink.damage, sink.damage_outside
 
     def end(self, exchange: Exchange) -> None:
         """This one has ended: what its streams said is whole."""
-        self._wrong += self._folding.pop(exchange).finish()
+        self._folding.pop(exchange).finish()
 
     def finish(self) -> Wrong:
         """The usage that is no object, as `Completions.finish` has it."""
-        return self._wrong
+        return self._wrong.told()
 
 
 class ExchangeNumbers:
