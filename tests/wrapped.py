@@ -112,9 +112,9 @@ def kept(columns: dict[str, Any], count: int) -> list[list[str]]:
     """The kept values of each row, as JSON."""
     found: list[list[str]] = [[] for _ in range(len(columns["reported"]))]
     for values, ends in columns.get("kept", ()):
-        start = 0
-        for row, end in zip(found, array.array("q", ends), strict=True):
-            row.append(canonical(json.loads(values[start:end])) if end > start else "null")
+        start, text = 0, bytes(values)
+        for row, end in zip(found, array.array("q", bytes(ends)), strict=True):
+            row.append(canonical(json.loads(text[start:end])) if end > start else "null")
             start = end
     assert all(len(row) == count for row in found)
     return found
