@@ -503,6 +503,12 @@ def test_a_table_with_costs(engine: str) -> None:
     assert table.raw(1) == plain.raw(1)
     ((_, same),) = table.by_source()
     assert same.costs is not None
+    for again in (pickle.loads(pickle.dumps(table)), copy.copy(table), copy.deepcopy(table)):
+        assert again == table
+        assert str(again.costs) == str(table.costs)
+        costs = again[1:].costs
+        assert costs is not None
+        assert costs.unpriced == later.costs.unpriced
     assert same.costs.priced == 1
 
 

@@ -279,6 +279,20 @@ def test_copies_and_pickles(table: chunkwire.UsageTable) -> None:
             assert str(again) == str(one)
 
 
+def test_tables_of_many_files_are_copied_and_pickled(engine: str, tmp_path: Path) -> None:
+    """Their counts are kept in another form."""
+    for name, data in (("1.sse", LOG), ("2.sse", b""), ("3.sse", LOG + event("{"))):
+        (tmp_path / name).write_bytes(data)
+    table = chunkwire.usage(tmp_path, engine=engine)
+    of_each = [stats for _, stats in table.by_source()]
+    for again in (pickle.loads(pickle.dumps(table)), copy.copy(table), copy.deepcopy(table)):
+        assert again == table
+        assert again.stats == table.stats
+        assert [stats for _, stats in again.by_source()] == of_each
+    for (_, one), again in zip(table.by_source(), pickle.loads(pickle.dumps(list(table.by_source()))), strict=True):
+        assert again[1] == one
+
+
 def test_a_column_outlives_its_table(engine: str) -> None:
     column = chunkwire.usage(LOG, engine=engine).chunks
     gc.collect()

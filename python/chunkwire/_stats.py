@@ -76,7 +76,7 @@ class StatsBySource:
     in a row until somebody asks: there may be very many."""
 
     def __init__(self, stats: Sequence[tuple[str, Stats]] = ()) -> None:
-        self._items: list[tuple[str, Stats] | tuple[list[str], memoryview, dict[int, list[Damage]]]] = list(stats)
+        self._items: list[tuple[str, Stats] | tuple[list[str], bytes, dict[int, list[Damage]]]] = list(stats)
         self._length = len(stats)
 
     def __len__(self) -> int:
@@ -87,8 +87,8 @@ class StatsBySource:
             if len(item) == 2:
                 yield item
                 continue
-            labels, counts, damages = item
-            width = len(_COUNTS)
+            labels, numbers, damages = item
+            counts, width = memoryview(numbers).cast("Q"), len(_COUNTS)
             for number, label in enumerate(labels):
                 found = dict(zip(_COUNTS, counts[number * width : number * width + width], strict=True))
                 yield label, Stats(**found, damages=damages.get(number, []))
@@ -101,5 +101,5 @@ class StatsBySource:
     def extend(self, labels: list[str], counts: bytes, damages: dict[int, list[Damage]]) -> None:
         """Some more: their counts one behind the other, as uint64, in the order of the fields, and the damages of those
         that have any, by number."""
-        self._items.append((labels, memoryview(counts).cast("Q"), damages))
+        self._items.append((labels, counts, damages))
         self._length += len(labels)

@@ -272,6 +272,10 @@ class Priced:
         self.kept: dict[str, str] = table._rows.kept
         self._table = table
 
+    def __reduce__(self) -> Any:
+        # Costs are pickled and copied as a plain array.
+        return _priced, (self._table, np.array(self.costs), self.costs._why, self.costs.source)
+
     def __len__(self) -> int:
         return len(self._table)
 
@@ -288,6 +292,11 @@ class Priced:
     def ids(self) -> tuple[bytes, _Ints] | None:
         """The ids one behind the other, and where each ends; None where they do not stand so."""
         return self._table._rows.ids()
+
+
+def _priced(table: UsageTable, dollars: _Floats, why: _Why, source: str) -> Priced:
+    """What was pickled."""
+    return Priced(table, Costs.of(dollars, why, source))
 
 
 def costs_of(
