@@ -128,7 +128,19 @@ def test_what_cannot_be_read_is_told_and_the_rest_given(engine: str, tmp_path: P
     assert [label for label, _ in read.stats_by_source] == left
     table = chunkwire.UsageTable(chunkwire._rows.Parts(read.parts), read)
     assert list(table.source) == left
-    assert list(table.id) == [f"id{number}" for number in range(150) if number not in gone]
+
+
+def test_if_no_file_can_be_read_that_raises(engine: str, tmp_path: Path) -> None:
+    from chunkwire import _reading
+
+    paths = write(tmp_path, [stream(f"id{number}") for number in range(3)])
+    found = chunkwire._sources.find(paths)
+    for path in paths:
+        os.unlink(path)
+    with pytest.raises(FileNotFoundError) as caught:
+        _reading.read_all(found, Options("skip", max_event_bytes=1 << 20), engine=engine, threads=3)
+    assert caught.value.filename == paths[0]
+    assert len(caught.value.__notes__) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")

@@ -255,7 +255,8 @@ class _Pool:
                 damages.setdefault(numbers[number], []).append(damage)
                 if len(total.damages) < KEPT_DAMAGES:
                     total.damages.append(damage)
-            yield first, (Part(names, rows, columns), counts, total, damages)
+            if names:
+                yield first, (Part(names, rows, columns), counts, total, damages)
 
 
 def _size(source: Source) -> int:
