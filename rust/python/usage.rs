@@ -214,6 +214,9 @@ fn by_threads<'py>(
     while py.detach(|| scan.work()) {
         py.check_signals()?;
     }
+    while !py.detach(|| scan.wait(PATIENCE)) {
+        py.check_signals()?;
+    }
     match py.detach(|| scan.finish())? {
         Outcome::NoParts => Ok(None),
         Outcome::Done(done) => result(py, done.0, done.1, options, measures).map(Some),

@@ -7,7 +7,7 @@
 use crate::chunk::shape::Template;
 use crate::chunk::{Doc, Node};
 use crate::decoder::{Body, Exchange, Found, Shaped, Sink};
-use crate::error::{Damage, Place};
+use crate::error::{Damage, Kind, Place};
 use crate::record::{Batch, Builder, Item};
 use crate::stream::{Likeness, Tracker};
 use crate::written::{Gauge, Written};
@@ -26,7 +26,8 @@ enum Entry {
     },
     Done(Place),
     ServerError(Place),
-    Damage(Reach, Damage),
+    /// (Its reason says nothing of streams: it is told by the decoder's counts.)
+    Damage(Reach, Kind, Place),
     /// The beginning of an exchange in the part.
     Begin(u64, Vec<Option<Vec<u8>>>),
     End,
@@ -43,7 +44,6 @@ enum Reach {
 /// A sink that keeps what matters to streams.
 pub(super) struct Digest {
     builder: Builder,
-    items: usize,
     entries: Vec<Entry>,
     last: Option<Likeness>,
     /// Measures what was written, if that is wanted.
@@ -59,31 +59,26 @@ pub(super) struct Digested {
 impl Digest {
     /// Nothing yet; `builder` is an empty one, with memory to use. Is it to be measured what was written?
     pub fn new(builder: Builder, measures: bool) -> Self {
-        Self { builder, items: 0, entries: Vec::new(), last: None, gauge: measures.then(Gauge::default) }
+        Self { builder, entries: Vec::new(), last: None, gauge: measures.then(Gauge::default) }
     }
 
     fn push_chunk(&mut self, place: Place, written: Written) {
-        self.entries.push(Entry::Chunk { item: self.items, place, more: 0, last: None, written, is_completion: false });
+        let item = self.builder.len();
+        self.entries.push(Entry::Chunk { item, place, more: 0, last: None, written, is_completion: false });
     }
 
     fn push_damage(&mut self, reach: Reach, damage: &Damage) {
         self.last = None;
-        self.entries.push(Entry::Damage(reach, damage.clone()));
+        self.entries.push(Entry::Damage(reach, damage.kind, damage.place));
     }
 
     pub fn build(self) -> Digested {
         Digested { batch: self.builder.build([]), entries: self.entries }
     }
 
-    /// The builder of one in which there is nothing.
-    pub fn into_builder(self) -> Builder {
-        self.builder
-    }
-
     /// Keeps a chunk that matched a shape.
     #[inline]
     fn keep(&mut self, shaped: Shaped<'_>) {
-        self.items += 1;
         self.builder.shaped(Shaped { at: None, ..shaped });
     }
 }
@@ -100,7 +95,6 @@ impl Sink for Digest {
             None => Written::default(),
         };
         self.push_chunk(found.place, written);
-        self.items += 1;
         self.builder.chunk(Found { at: None, ..found });
     }
 
@@ -210,8 +204,9 @@ impl Digested {
                 }
                 Entry::Done(place) => tracker.done(global(*place)),
                 Entry::ServerError(place) => tracker.server_error(global(*place), Body::Text("")),
-                Entry::Damage(reach, damage) => {
-                    let damage = Damage { place: global(damage.place), ..damage.clone() };
+                Entry::Damage(reach, kind, place) => {
+                    let (kind, place) = (*kind, global(*place));
+                    let damage = Damage { kind, place, position: None, reason: String::new() };
                     match reach {
                         Reach::Event => tracker.damage(&damage),
                         Reach::Outer => tracker.outer_damage(&damage),

@@ -18,6 +18,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use alone::read_head;
 use digest::Digest;
@@ -129,9 +130,21 @@ impl Scan {
         Self { shared, helpers, own: Own::default() }
     }
 
-    /// Reads and decodes one part; false if none is left.
+    /// Reads, decodes or tells one part; false if nothing is left to begin.
     pub fn work(&mut self) -> bool {
         self.shared.work(&mut self.own)
+    }
+
+    /// Waits until the others have done what they have begun; false if they have not for so long.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> bool {
+        let Shared { queue, changed, stop, .. } = &*self.shared;
+        let mut queue = lock(queue);
+        queue.sleepers += 1;
+        let waited = changed.wait_timeout_while(queue, patience, |queue| !queue.is_done() && !stop.load(Relaxed));
+        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.sleepers -= 1;
+        !waited.timed_out()
     }
 
     /// The result, when nothing is left.
@@ -220,24 +233,23 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Reads a part, or decodes one, or both; false if none is left.
+    /// Reads, decodes or tells one part; false if nothing is left to begin.
     fn work(&self, own: &mut Own) -> bool {
         if self.stop.load(Relaxed) {
             return false;
         }
         let _end = EndOnPanic(self);
-        self.take_and_decode(own).unwrap_or_else(|failure| {
+        self.do_next(own).unwrap_or_else(|failure| {
             lock(&self.queue).failure = Some(failure);
             self.end();
             false
         })
     }
 
-    fn take_and_decode(&self, own: &mut Own) -> Result<bool, Failure> {
-        let Some((taken, builder)) = self.take() else { return Ok(false) };
-        let digest = Digest::new(builder, self.how.measures);
+    fn do_next(&self, own: &mut Own) -> Result<bool, Failure> {
+        let Some(taken) = self.take() else { return Ok(false) };
         match taken {
-            Taken::Claim(claim) => {
+            Taken::Claim(claim, builder) => {
                 let Some((file, ends)) = &self.file else { return Ok(false) };
                 let memory = std::mem::take(&mut own.memory);
                 let part = parts::at_once(file, ends, claim.at, self.how.part_bytes, memory)?;
@@ -245,37 +257,38 @@ impl Shared {
                 if claim.is_news(&part, self.how.part_bytes) {
                     lock(&self.queue).note(claim, &part);
                 }
-                let decoded = self.decode(claim.number, &part, digest, &mut own.learned);
+                let decoded = self.decode(claim.number, &part, builder, &mut own.learned);
                 own.memory = part.buffer;
-                self.tell(claim.number, decoded);
+                self.put_down(claim.number, decoded);
             }
             Taken::Reading(claim, mut reading, spare) => {
                 let part = reading.part(self.how.part_bytes, spare)?;
                 self.read.fetch_add(part.read, Relaxed);
                 let mut queue = lock(&self.queue);
                 queue.note(claim, &part);
-                queue.put(claim, part, reading, digest.into_builder());
+                queue.put(claim, part, reading);
                 drop(queue);
                 self.changed.notify_all();
             }
-            Taken::Part(number, part) => {
-                let decoded = self.decode(number, &part, digest, &mut own.learned);
+            Taken::Part(number, part, builder) => {
+                let decoded = self.decode(number, &part, builder, &mut own.learned);
                 lock(&self.queue).spares.push(part.buffer);
-                self.tell(number, decoded);
+                self.put_down(number, decoded);
             }
+            Taken::Turn(decoded) => self.tell(*decoded),
         }
         Ok(true)
     }
 
-    /// The next part when it is time for it, and an empty builder for its digest; None if none is left.
-    fn take(&self) -> Option<(Taken, Builder)> {
+    /// What there is to do, when it is time for it; None if nothing is left.
+    fn take(&self) -> Option<Taken> {
         let mut queue = lock(&self.queue);
         loop {
             if self.stop.load(Relaxed) {
                 return None;
             }
             if let Some(taken) = queue.take(self.how.part_bytes) {
-                return Some((taken, queue.builders.pop().unwrap_or_default()));
+                return Some(taken);
             }
             if queue.is_claimed() {
                 return None;
@@ -286,8 +299,9 @@ impl Shared {
         }
     }
 
-    fn decode(&self, number: usize, part: &Part, mut digest: Digest, learned: &mut Learned) -> Decoded {
+    fn decode(&self, number: usize, part: &Part, builder: Builder, learned: &mut Learned) -> Decoded {
         let Part { buffer: input, is_last, broken, .. } = part;
+        let mut digest = Digest::new(builder, self.how.measures);
         let mut at = 0;
         if let Some((wanted, layout)) = &self.how.lines
             && let Some(mut reader) = LinesReader::new(self.how.options, wanted, layout, number > 0)
@@ -322,19 +336,25 @@ impl Shared {
         Decoded { digest: digest.build(), stats, lines, nature }
     }
 
-    /// Tells this part, if it is its turn, and those that waited for it; if somebody tells already, that one goes on with
-    /// it.
-    fn tell(&self, number: usize, decoded: Decoded) {
+    /// Puts down what was found in a part, and tells it if it is its turn. What waited for it is told by whoever takes
+    /// that next, part by part: the caller's thread is not to be away for long, however slow telling is.
+    fn put_down(&self, number: usize, decoded: Decoded) {
         let mut queue = lock(&self.queue);
-        let mut turn = queue.begin_to_tell(number, decoded);
-        while let Some(decoded) = turn {
-            drop(queue);
-            let builder = lock(&self.told).add(decoded);
-            queue = lock(&self.queue);
-            turn = queue.told(builder);
-            if queue.sleepers > 0 {
-                self.changed.notify_all();
-            }
+        queue.put_decoded(number, Box::new(decoded));
+        let turn = queue.turn();
+        drop(queue);
+        if let Some(decoded) = turn {
+            self.tell(*decoded);
+        }
+    }
+
+    /// Tells what was found in a part, whose turn it is.
+    fn tell(&self, decoded: Decoded) {
+        let builder = lock(&self.told).add(decoded);
+        let mut queue = lock(&self.queue);
+        queue.told(builder);
+        if queue.sleepers > 0 {
+            self.changed.notify_all();
         }
     }
 }
@@ -343,6 +363,39 @@ impl Shared {
 mod tests {
     use super::parts::Claim;
     use super::*;
+
+    #[test]
+    fn a_thread_tells_one_part_before_it_comes_back() {
+        let path = std::env::temp_dir().join(format!("chunkwire-told-{}", std::process::id()));
+        let event = "data: {\"id\":\"a\",\"choices\":[]}\n\n";
+        std::fs::write(&path, event.repeat(5)).expect("a file can be written");
+        let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
+        let how = How { part_bytes: event.len(), ..How::new(Options::default(), 1) };
+        let mut scan = Scan::new(blocks, Buffer::default(), how);
+        let (file, ends) = scan.shared.file.as_ref().expect("it is a file");
+        let claims = [(); 4].map(|()| match scan.shared.take() {
+            Some(Taken::Claim(claim, _)) => claim,
+            _ => panic!("no part"),
+        });
+        for claim in claims.into_iter().rev() {
+            let Ok(part) = parts::at_once(file, ends, claim.at, event.len(), Buffer::default()) else {
+                panic!("not read")
+            };
+            let decoded = scan.shared.decode(claim.number, &part, Builder::default(), &mut Learned::default());
+            scan.shared.put_down(claim.number, decoded);
+        }
+        // The first was put down last, and the others waited for it.
+        for told in 1..=4 {
+            assert_eq!(lock(&scan.shared.told).stats().chunks, told);
+            assert!(!scan.wait(Duration::ZERO));
+            assert!(scan.work());
+        }
+        while scan.work() {}
+        assert!(scan.wait(Duration::ZERO));
+        let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
+        assert_eq!((done.1.chunks, done.0.rows.len()), (5, 1));
+        let _ = std::fs::remove_file(path);
+    }
 
     #[test]
     fn what_is_written_behind_the_end_meanwhile_is_not_read() {
@@ -361,13 +414,13 @@ mod tests {
                 };
                 part
             };
-            let tell = |claim: Claim, part: &Part| {
-                let digest = Digest::new(Builder::default(), false);
-                shared.tell(claim.number, shared.decode(claim.number, part, digest, &mut Learned::default()));
+            let put_down = |claim: Claim, part: &Part| {
+                let decoded = shared.decode(claim.number, part, Builder::default(), &mut Learned::default());
+                shared.put_down(claim.number, decoded);
             };
             // Both parts are claimed before anybody sees the end.
             let claims = [(); 2].map(|()| match shared.take() {
-                Some((Taken::Claim(claim), _)) => claim,
+                Some(Taken::Claim(claim, _)) => claim,
                 _ => panic!("no part"),
             });
             let last = read(claims[0]);
@@ -376,8 +429,8 @@ mod tests {
             std::fs::write(&path, log.repeat(20)).expect("a file can be written");
             let behind = read(claims[1]);
             assert!(!behind.buffer.is_empty());
-            tell(claims[1], &behind);
-            tell(claims[0], &last);
+            put_down(claims[1], &behind);
+            put_down(claims[0], &last);
             let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
             assert_eq!(done.1.bytes, end as u64);
             assert_eq!((done.1.chunks, done.1.damaged), if end + 2 > log.len() { (10, 0) } else { (9, 1) });

@@ -32,7 +32,7 @@ pub(super) struct Queue {
     /// The next part to be told, and the number of the last part, when that is known.
     next: usize,
     last: usize,
-    waiting: BTreeMap<usize, Decoded>,
+    waiting: BTreeMap<usize, Box<Decoded>>,
     /// Somebody tells parts.
     is_telling: bool,
     pub failure: Option<Failure>,
@@ -42,17 +42,19 @@ pub(super) struct Queue {
     pub sleepers: usize,
     /// Memory of parts that were decoded, and of digests that were told.
     pub spares: Vec<Buffer>,
-    pub builders: Vec<Builder>,
+    builders: Vec<Builder>,
 }
 
-/// What a thread is to do.
+/// What a thread is to do. (An empty builder is for the digest of the part.)
 pub(super) enum Taken {
     /// Read and decode a part of a file that all read.
-    Claim(Claim),
+    Claim(Claim, Builder),
     /// Read a part for others, with this memory, and go on when that is [put](Queue::put) down.
     Reading(Claim, Box<Reading>, Buffer),
     /// Decode a part that was read.
-    Part(usize, Part),
+    Part(usize, Part, Builder),
+    /// Tell what was found in a part, whose [turn](Queue::turn) it is.
+    Turn(Box<Decoded>),
 }
 
 impl Queue {
@@ -79,19 +81,22 @@ impl Queue {
 
     /// What the calling thread can do now, with parts of so many bytes.
     pub fn take(&mut self, part_bytes: usize) -> Option<Taken> {
+        if let Some(decoded) = self.turn() {
+            return Some(Taken::Turn(decoded));
+        }
         // Who reads goes on with it while it can, for what it reads with is in its cache; so others decode.
         let is_reader = self.reader == Some(thread::current().id());
         if (!is_reader || self.ready.len() >= READY)
-            && let Some((number, part)) = self.ready.pop_front()
+            && let Some(part) = self.take_ready()
         {
-            return Some(Taken::Part(number, part));
+            return Some(part);
         }
         if let Some(claim) = self.claim
             && claim.number < self.next + self.ahead
         {
             if self.is_at_once {
                 self.claim = Some(claim.next(part_bytes));
-                return Some(Taken::Claim(claim));
+                return Some(Taken::Claim(claim, self.builders.pop().unwrap_or_default()));
             }
             if let Some(reading) = self.reading.take() {
                 self.claim = Some(claim.next(part_bytes));
@@ -99,7 +104,12 @@ impl Queue {
                 return Some(Taken::Reading(claim, reading, self.spares.pop().unwrap_or_default()));
             }
         }
-        self.ready.pop_front().map(|(number, part)| Taken::Part(number, part))
+        self.take_ready()
+    }
+
+    fn take_ready(&mut self) -> Option<Taken> {
+        let (number, part) = self.ready.pop_front()?;
+        Some(Taken::Part(number, part, self.builders.pop().unwrap_or_default()))
     }
 
     /// Were all parts claimed?
@@ -123,36 +133,42 @@ impl Queue {
     }
 
     /// Puts down what was read for others, and what is left.
-    pub fn put(&mut self, claim: Claim, part: Part, reading: Box<Reading>, builder: Builder) {
+    pub fn put(&mut self, claim: Claim, part: Part, reading: Box<Reading>) {
         self.ready.push_back((claim.number, part));
         self.reading = Some(reading);
-        self.builders.push(builder);
     }
 
-    /// Takes what was decoded of a part; gives what the calling thread is to tell now.
-    pub fn begin_to_tell(&mut self, number: usize, decoded: Decoded) -> Option<Decoded> {
+    /// Puts down what was found in a part.
+    pub fn put_decoded(&mut self, number: usize, decoded: Box<Decoded>) {
         self.waiting.insert(number, decoded);
-        if self.is_telling { None } else { self.turn() }
     }
 
-    /// Notes that a part was told, and gives the next one that is to be.
-    pub fn told(&mut self, builder: Builder) -> Option<Decoded> {
-        self.builders.push(builder);
-        self.next += 1;
-        self.turn()
-    }
-
-    /// The part whose turn it is, if it is there.
-    fn turn(&mut self) -> Option<Decoded> {
+    /// The part whose turn it is to be told, if it is there and nobody tells another: the caller is to tell it, to note
+    /// [that](Self::told), and to come back for the next.
+    pub fn turn(&mut self) -> Option<Box<Decoded>> {
         // (Behind the last part there can be others, of a file that grew meanwhile.)
-        let next = (self.next <= self.last).then(|| self.waiting.remove(&self.next)).flatten();
+        if self.is_telling || self.next > self.last {
+            return None;
+        }
+        let next = self.waiting.remove(&self.next);
         self.is_telling = next.is_some();
         next
     }
 
+    /// Notes that a part was told.
+    pub fn told(&mut self, builder: Builder) {
+        self.builders.push(builder);
+        self.next += 1;
+        self.is_telling = false;
+    }
+
+    /// Is there nothing left to tell?
+    pub fn is_done(&self) -> bool {
+        self.failure.is_some() || self.next > self.last
+    }
+
     /// Is all done, and is the caller the first who hears?
     pub fn is_first_behind_the_end(&mut self) -> bool {
-        let is_done = self.failure.is_some() || self.next > self.last;
-        is_done && !std::mem::replace(&mut self.is_taken, is_done)
+        self.is_done() && !std::mem::replace(&mut self.is_taken, true)
     }
 }

@@ -76,6 +76,12 @@ impl Told {
         spare
     }
 
+    /// What was counted so far.
+    #[cfg(test)]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// The end of the source.
     pub fn finish(mut self) -> (Streams, Stats) {
         if let Nature::Foreign(first) = self.nature {

@@ -166,7 +166,7 @@ fn send(sender: &SyncSender<io::Result<Option<Buffer>>>, block: io::Result<Optio
     sent.unwrap_or_else(|| unsent.is_some_and(|block| sender.send(block).is_ok()))
 }
 
-/// Makes attempts for as long as a thread is restless; None if none was it.
+/// Makes attempts for as long as a thread is restless; None if none succeeded.
 fn restless<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + RESTLESS;
     loop {
