@@ -81,6 +81,23 @@ def test_paths_that_cannot_be_read_are_errors_of_the_call(engine: str, tmp_path:
             function(tmp_path, engine=engine)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are looked for there")
+@pytest.mark.parametrize("events", [5_000, 60_000], ids=["small", "read ahead"])
+def test_what_cannot_be_read_in_the_middle_of_a_file(engine: str, tmp_path: Path, events: int) -> None:
+    path = log(tmp_path / "log.sse", ONE * events)
+    chunks = chunkwire.decode(path, engine=engine)
+    next(chunks)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for opened in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.path.samefile(f"/proc/self/fd/{opened}", path):
+                os.dup2(folder, int(opened))  # a file no more
+    with pytest.raises(IsADirectoryError) as caught:
+        list(chunks)
+    os.close(folder)
+    assert caught.value.filename == str(path)
+
+
 def test_packed_files(engine: str, tmp_path: Path) -> None:
     """Told by their first bytes, whatever they are called."""
     path = log(tmp_path / "log.sse", gzip.compress(ONE) + gzip.compress(TWO))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -87,8 +88,19 @@ def blocks_of(source: Any) -> Iterator[bytes]:
     return _Unknown(map(as_bytes, source), most, by_name)
 
 
+@contextmanager
+def _named(file: BinaryIO) -> Iterator[None]:
+    """Says of which file it is that something cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = file.name
+        raise
+
+
 def _of_file(file: BinaryIO, most: int | None, by_name: str | None) -> Iterator[bytes]:
-    with file:
+    with file, _named(file):
         yield b""
         head = file.read(HEAD_BYTES)
         packing = packing_of(head) or by_name

@@ -58,10 +58,10 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Where blocks come from.
 pub enum Feed {
-    /// A file; a large one is read ahead from the first block on.
-    File(Box<Blocks>),
+    /// A file, and its path; a large one is read ahead from the first block on.
+    File(Box<Blocks>, Py<PyString>),
     /// A file that another thread reads.
-    Ahead(Ahead),
+    Ahead(Ahead, Py<PyString>),
     /// One object, until it has been taken.
     Bytes(Option<Block>),
     /// A Python iterator of bytes-like objects.
@@ -137,7 +137,7 @@ impl Feed {
                 py.detach(|| Blocks::open(&name, bounds.most))
             };
             let blocks = blocks.map_err(|error| os_error(&error, path))?;
-            return Ok(Self::File(Box::new(blocks)));
+            return Ok(Self::File(Box::new(blocks), path.clone().unbind()));
         }
         if source.is_instance_of::<PyBytes>() {
             return Ok(Self::Unknown { iterator: None, head: vec![Block::from_python(source)?], bounds });
@@ -158,8 +158,8 @@ impl Feed {
     /// Takes the memory of a block back that nobody looks into any more.
     pub fn give_back(&mut self, block: Buffer) {
         match self {
-            Self::File(blocks) => blocks.give_back(block),
-            Self::Ahead(blocks) => blocks.give_back(block),
+            Self::File(blocks, _) => blocks.give_back(block),
+            Self::Ahead(blocks, _) => blocks.give_back(block),
             Self::Packed { spare, .. } => *spare = block,
             _ => {}
         }
@@ -172,30 +172,28 @@ impl Feed {
     }
 
     fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Self::File(blocks) = self
-            && blocks.is_worth_a_thread()
-        {
-            let Self::File(blocks) = std::mem::replace(self, Self::Bytes(None)) else { unreachable!("it is a file") };
-            *self = match py.detach(|| Ahead::new(blocks)) {
-                Ok(ahead) => Self::Ahead(ahead),
-                Err(blocks) => Self::File(blocks),
-            };
-        }
+        *self = match std::mem::replace(self, Self::Bytes(None)) {
+            Self::File(blocks, path) if blocks.is_worth_a_thread() => match py.detach(|| Ahead::new(blocks)) {
+                Ok(ahead) => Self::Ahead(ahead, path),
+                Err(blocks) => Self::File(blocks, path),
+            },
+            feed => feed,
+        };
         match self {
-            Self::File(blocks) => loop {
+            Self::File(blocks, path) => loop {
                 py.check_signals()?;
                 match py.detach(|| blocks.next_block()) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    block => return of_file(block),
+                    block => return of_file(block, path.bind(py)),
                 }
             },
-            Self::Ahead(blocks) => loop {
+            Self::Ahead(blocks, path) => loop {
                 py.check_signals()?;
                 if blocks.is_orphan() {
                     return Err(PyRuntimeError::new_err("the source was opened before this process was forked"));
                 }
                 if let Some(block) = py.detach(|| blocks.next_block(PATIENCE)) {
-                    return of_file(block);
+                    return of_file(block, path.bind(py));
                 }
             },
             Self::Bytes(block) => Ok(block.take().map_or(Next::End, Next::Block)),
@@ -222,7 +220,7 @@ impl Feed {
                             None => packed.reader_mut().end(),
                         }
                     }
-                    Err(error) => return of_file(Err(error)),
+                    Err(error) => return Ok(Next::Damaged(Broken::of(error)?)),
                 }
             },
         }
@@ -288,9 +286,10 @@ pub fn os_error(error: &io::Error, path: &Bound<'_, PyString>) -> PyErr {
 }
 
 /// What the reader of a file said.
-fn of_file(block: io::Result<Option<Buffer>>) -> PyResult<Next> {
-    match block {
+fn of_file(block: io::Result<Option<Buffer>>, path: &Bound<'_, PyString>) -> PyResult<Next> {
+    match block.map_err(Broken::of) {
         Ok(block) => Ok(block.map_or(Next::End, |block| Next::Block(Block::Owned(block)))),
-        Err(error) => Ok(Next::Damaged(Broken::of(error)?)),
+        Err(Ok(broken)) => Ok(Next::Damaged(broken)),
+        Err(Err(error)) => Err(os_error(&error, path)),
     }
 }

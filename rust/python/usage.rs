@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::block::{Block, Feed, Next, os_error};
 use super::convert::{self, array};
@@ -40,12 +40,12 @@ pub fn usage<'py>(
     let (py, options) = (source.py(), options.named(name));
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
-    if let Feed::File(blocks) = feed {
+    if let Feed::File(blocks, path) = feed {
         let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 1);
         if threads < 2 || is_small {
-            feed = Feed::File(blocks);
+            feed = Feed::File(blocks, path);
         } else if let Some(result) =
-            by_threads(py, blocks, &options, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
+            by_threads(path.bind(py), blocks, &options, threads, part_bytes.unwrap_or(PART_BYTES), measure)?
         {
             return Ok(result);
         } else {
@@ -188,19 +188,21 @@ pub(super) type Table<'py> = (Bound<'py, PyDict>, Bound<'py, PyAny>);
 
 /// The same by several threads; None if the file cannot be split.
 fn by_threads<'py>(
-    py: Python<'py>,
+    path: &Bound<'py, PyString>,
     mut blocks: Box<Blocks>,
     options: &Options,
     threads: usize,
     part_bytes: usize,
     measures: bool,
 ) -> PyResult<Option<Table<'py>>> {
+    let py = path.py();
+    let failed = |error| os_error(&error, path);
     let request = &options.wanted.request;
     let mut head = Buffer::default();
     let layout = if request.told == Told::Format(Format::Sse) {
         Layout::sse()
     } else {
-        py.detach(|| scan::read_head(&mut blocks, request, &mut head))?;
+        py.detach(|| scan::read_head(&mut blocks, request, &mut head)).map_err(failed)?;
         log::recognise(&head, request)
     };
     let is_events = layout.format == Format::Sse;
@@ -217,7 +219,7 @@ fn by_threads<'py>(
     while !py.detach(|| scan.wait(PATIENCE)) {
         py.check_signals()?;
     }
-    match py.detach(|| scan.finish())? {
+    match py.detach(|| scan.finish()).map_err(failed)? {
         Outcome::NoParts => Ok(None),
         Outcome::Done(done) => result(py, done.0, done.1, options, measures).map(Some),
     }
