@@ -13,7 +13,8 @@ _MAX_DEPTH = 512
 _MAX_SEEN = 16
 
 _SPACE = re.compile(r"[ \t\r\n]*+")
-_STRING = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+#: What a string may hold, as `_strings` has it.
+_STRING = re.compile(r'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*+')
 _SCALAR = re.compile(r"[^,\]}\"\[{: \t\r\n\x0b\x0c\x1c-\x1f]++")
 
 
