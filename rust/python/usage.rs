@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::options::Options;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
-use crate::log::{self, Format, Layout, Log, Told};
+use crate::log::{Format, Log};
 use crate::scan::{self, How, Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::{Blocks, Buffer};
 use crate::stream::{Measured, Streams, Tracker};
@@ -199,12 +199,7 @@ fn by_threads<'py>(
     let failed = |error| os_error(&error, path);
     let request = &options.wanted.request;
     let mut head = Buffer::default();
-    let layout = if request.told == Told::Format(Format::Sse) {
-        Layout::sse()
-    } else {
-        py.detach(|| scan::read_head(&mut blocks, request, &mut head)).map_err(failed)?;
-        log::recognise(&head, request)
-    };
+    let layout = py.detach(|| scan::recognise(&mut blocks, request, &mut head)).map_err(failed)?;
     let is_events = layout.format == Format::Sse;
     // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
     if !layout.is_split(&head) || (is_events && blocks.packed_bytes().is_some() && !measures && threads == 2) {

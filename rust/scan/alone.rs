@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::Setup;
 use crate::decoder::Stats;
 use crate::error::{Broken, Damage};
-use crate::log::{self, Learned, Log, Request};
+use crate::log::{self, Format, Layout, Learned, Log, Request};
 use crate::source::{BLOCK_BYTES, Blocks, Buffer, Packing};
 use crate::stream::{Measured, Streams, Tracker};
 
@@ -106,12 +106,22 @@ pub(super) fn begin(
     Ok(Some(blocks))
 }
 
-/// Reads as much of a file as it takes to recognise it.
+/// How a file is to be read, by as much of it as that takes, which is read into `head`; of an event stream that somebody
+/// said to be one that is nothing.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn read_head(blocks: &mut Blocks, request: &Request, memory: &mut Buffer) -> io::Result<()> {
+pub fn recognise(blocks: &mut Blocks, request: &Request, head: &mut Buffer) -> io::Result<Layout> {
+    if request.told == log::Told::Format(Format::Sse) {
+        return Ok(Layout::sse());
+    }
+    read_head(blocks, request, head)?;
+    Ok(log::recognise(head, request))
+}
+
+/// Reads as much of a file as it takes to recognise it.
+fn read_head(blocks: &mut Blocks, request: &Request, memory: &mut Buffer) -> io::Result<()> {
     memory.begin(&[], log::HEAD_BYTES);
     while memory.is_empty() || log::needs_more(memory, request) {
         memory.grow(log::HEAD_BYTES);

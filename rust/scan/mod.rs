@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use alone::read_head;
+pub use alone::recognise;
 use digest::Digest;
 use parts::{EVENT_ENDS, Ends, LINE_ENDS, Part, Parts};
 pub use pool::{Pool, Read, Setup, Table};

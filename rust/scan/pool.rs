@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::alone::{self, Alone};
 use super::{How, Outcome, Own, Shared, lock};
 use crate::decoder::{Options, Stats};
-use crate::log::{self, Format, Layout, Told, Wanted};
+use crate::log::{Format, Wanted};
 use crate::source::{Blocks, Buffer};
 use crate::stream::Streams;
 use crate::usage::{Columns, Objects};
@@ -451,12 +451,7 @@ impl Common {
         let Setup { options, ref wanted, threads, part_bytes, measures, most, .. } = self.setup;
         let mut blocks = Box::new(Blocks::open(&self.paths[number], most)?);
         let mut head = Buffer::default();
-        let layout = if wanted.request.told == Told::Format(Format::Sse) {
-            Layout::sse()
-        } else {
-            alone::read_head(&mut blocks, &wanted.request, &mut head)?;
-            log::recognise(&head, &wanted.request)
-        };
+        let layout = alone::recognise(&mut blocks, &wanted.request, &mut head)?;
         if layout.is_split(&head) {
             let lines = (layout.format != Format::Sse).then(|| (wanted.clone(), layout));
             let how = How { options, threads, part_bytes, measures, lines };
