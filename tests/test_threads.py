@@ -203,7 +203,7 @@ def test_recorded_streams(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["gz", "zst", "members", "cut"])
 def test_packed_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None:
-    """They cannot be split, and are read all the same."""
+    """They are read by one thread at a time, and decoded by all."""
     path = tmp_path / f"log.sse.{kind}"
     data = LOGS["streams"]
     if kind == "zst":

@@ -15,7 +15,7 @@ use super::options::Options;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
 use crate::log::{Format, Log};
-use crate::scan::{self, How, Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
+use crate::scan::{self, How, Outcome, PACKED_WEIGHT, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::{Blocks, Buffer};
 use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
@@ -23,7 +23,7 @@ use crate::usage::{Coded, Columns, TOKENS};
 /// Events between two looks at Python's signals.
 pub(super) const EVENTS_AT_ONCE: usize = 1 << 16;
 
-/// A smaller file is not worth a second thread.
+/// A file that weighs less is not worth a second thread.
 const SMALL_FILE: u64 = 4 << 20;
 
 /// The columns and counts of a source: a path (str), `bytes`, or an iterator of bytes-like objects. A file is read by
@@ -41,7 +41,8 @@ pub fn usage<'py>(
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
     if let Feed::File(blocks, path) = feed {
-        let is_small = blocks.size < part_bytes.map_or(SMALL_FILE, |_| 1);
+        let weight = blocks.size.saturating_mul(if blocks.packed_bytes().is_some() { PACKED_WEIGHT } else { 1 });
+        let is_small = weight < part_bytes.map_or(SMALL_FILE, |_| 1);
         if threads < 2 || is_small {
             feed = Feed::File(blocks, path);
         } else if let Some(result) =
@@ -201,8 +202,10 @@ fn by_threads<'py>(
     let mut head = Buffer::default();
     let layout = py.detach(|| scan::recognise(&mut blocks, request, &mut head)).map_err(failed)?;
     let is_events = layout.format == Format::Sse;
-    // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that.
-    if !layout.is_split(&head) || (is_events && blocks.packed_bytes().is_some() && !measures && threads == 2) {
+    // To decode events alone takes about as long as to unpack them: of two threads one does this, and one that, unless it
+    // is light enough that each can do both with what it has in its own cache.
+    let in_line = is_events && !measures && threads == 2 && !blocks.is_light();
+    if in_line || !layout.is_split(&head) {
         return Ok(None);
     }
     let lines = (!is_events).then(|| (options.wanted.clone(), layout));

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use alone::recognise;
 use digest::Digest;
 use parts::{EVENT_ENDS, Ends, LINE_ENDS, Part, Parts};
-pub use pool::{Pool, Read, Setup, Table};
+pub use pool::{PACKED_WEIGHT, Pool, Read, Setup, Table};
 use queue::{Queue, Taken};
 use told::{Decoded, Nature, Told};
 
@@ -31,7 +31,7 @@ use crate::decoder::{Decoder, Options, Stats};
 use crate::error::Damage;
 use crate::log::{Layout, Learned, LinesReader, Wanted};
 use crate::record::Builder;
-use crate::source::{Blocks, Buffer, Positioned};
+use crate::source::{Blocks, Buffer, Positioned, restless};
 use crate::stream::Streams;
 
 /// How many bytes a part has, about: enough that its cost does not matter, so few that the cache has them still.
@@ -81,8 +81,9 @@ struct Shared {
     file: Option<(Positioned, Ends)>,
     /// Is held for moments, never while anybody reads, decodes or tells.
     queue: Mutex<Queue>,
-    /// Something changed for those who wait.
+    /// Something changed for those who wait, and how often it did.
     changed: Condvar,
+    changes: AtomicUsize,
     /// Is held by the one who tells.
     told: Mutex<Told>,
     stop: AtomicBool,
@@ -195,6 +196,7 @@ impl Shared {
             queue: Mutex::new(Queue::new(reading, how.threads)),
             how,
             changed: Condvar::new(),
+            changes: AtomicUsize::new(0),
             told: Mutex::default(),
             stop: AtomicBool::new(false),
             read,
@@ -229,8 +231,15 @@ impl Shared {
     fn end(&self) {
         self.stop.store(true, Relaxed);
         // Whoever has looked at `stop` before waits by the time that this lock is had, and hears.
-        drop(lock(&self.queue));
-        self.changed.notify_all();
+        self.tell_idle(&lock(&self.queue));
+    }
+
+    /// Tells all who have nothing to do that something changed.
+    fn tell_idle(&self, queue: &Queue) {
+        self.changes.fetch_add(1, Relaxed);
+        if queue.sleepers > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Reads, decodes or tells one part; false if nothing is left to begin.
@@ -261,18 +270,25 @@ impl Shared {
                 own.memory = part.buffer;
                 self.put_down(claim.number, decoded);
             }
-            Taken::Reading(claim, mut reading, spare) => {
-                let part = reading.part(self.how.part_bytes, spare)?;
+            Taken::Reading(claim, mut reading) => {
+                let mut memory = std::mem::take(&mut own.memory);
+                if !memory.has_memory() {
+                    memory = lock(&self.queue).spares.pop().unwrap_or_default();
+                }
+                let part = reading.part(self.how.part_bytes, memory)?;
                 self.read.fetch_add(part.read, Relaxed);
                 let mut queue = lock(&self.queue);
                 queue.note(claim, &part);
                 queue.put(claim, part, reading);
-                drop(queue);
-                self.changed.notify_all();
+                self.tell_idle(&queue);
             }
             Taken::Part(number, part, builder) => {
                 let decoded = self.decode(number, &part, builder, &mut own.learned);
-                lock(&self.queue).spares.push(part.buffer);
+                if own.memory.has_memory() {
+                    lock(&self.queue).spares.push(part.buffer);
+                } else {
+                    own.memory = part.buffer;
+                }
                 self.put_down(number, decoded);
             }
             Taken::Turn(decoded) => self.tell(*decoded),
@@ -293,9 +309,17 @@ impl Shared {
             if queue.is_claimed() {
                 return None;
             }
-            queue.sleepers += 1;
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.sleepers -= 1;
+            queue.idle += 1;
+            let seen = self.changes.load(Relaxed);
+            drop(queue);
+            let changed = restless(|| (self.changes.load(Relaxed) != seen).then_some(()));
+            queue = lock(&self.queue);
+            if changed.is_none() && self.changes.load(Relaxed) == seen {
+                queue.sleepers += 1;
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.sleepers -= 1;
+            }
+            queue.idle -= 1;
         }
     }
 
@@ -353,9 +377,7 @@ impl Shared {
         let builder = lock(&self.told).add(decoded);
         let mut queue = lock(&self.queue);
         queue.told(builder);
-        if queue.sleepers > 0 {
-            self.changed.notify_all();
-        }
+        self.tell_idle(&queue);
     }
 }
 

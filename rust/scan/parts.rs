@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use super::Failure;
 use crate::error::Broken;
-use crate::source::{Blocks, Buffer, Positioned};
+use crate::source::{AHEAD_BYTES, Blocks, Buffer, Positioned};
 
 /// If so many bytes hold no end of an event, they are not split.
 const LONGEST_PART: usize = 8 << 20;
@@ -142,10 +142,17 @@ pub(super) const LINE_ENDS: Ends = &[b"\n"];
 pub(super) type Ends = &'static [&'static [u8]];
 
 impl Reading {
-    /// The next part, of about so many bytes. `spare` is memory to use.
-    pub fn part(&mut self, part_bytes: usize, spare: Buffer) -> Result<Part, Failure> {
-        let mut buffer = std::mem::replace(&mut self.rest, spare);
+    /// See [`Blocks::is_light`].
+    pub fn is_light(&self) -> bool {
+        self.blocks.is_light()
+    }
+
+    /// The next part, of about so many bytes. `buffer` is memory to use.
+    pub fn part(&mut self, part_bytes: usize, mut buffer: Buffer) -> Result<Part, Failure> {
+        let part_bytes = part_bytes.min(AHEAD_BYTES);
         let room = part_bytes.max(1 << 12);
+        // What was read behind the last part is copied, so that its memory stays with the thread that has it in its cache.
+        buffer.begin(&self.rest, room + NEAR);
         let (mut broken, mut ended) = (None, false);
         let end = loop {
             if buffer.len() >= part_bytes
@@ -168,7 +175,7 @@ impl Reading {
                 break buffer.len();
             }
         };
-        self.rest.begin(&buffer[end..], room);
+        self.rest.begin(&buffer[end..], 0);
         buffer.truncate(end);
         let before = std::mem::replace(&mut self.packed, self.blocks.packed_bytes().unwrap_or_default());
         let read = if self.packed > 0 { self.packed - before } else { buffer.len() as u64 };

@@ -24,7 +24,7 @@ use crate::usage::{Columns, Objects};
 const TOGETHER: usize = 64;
 const TOGETHER_BYTES: u64 = 1 << 20;
 /// A packed file counts as so many times its size.
-const PACKED_WEIGHT: u64 = 10;
+pub const PACKED_WEIGHT: u64 = 10;
 /// So many blocks are read of small files before the caller may look at something else: of packed ones any number may
 /// come out.
 const BLOCKS_AT_ONCE: usize = 64;

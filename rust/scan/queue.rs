@@ -1,7 +1,10 @@
 //! Which thread does what next: claims on parts out, parts that were read and parts that were decoded in.
 //!
-//! A file that all threads read at once is claimed part by part. Of anything else one thread reads parts, for whoever has
-//! nothing to do. What was decoded waits here until what stands before it in the source has been told.
+//! A file that all threads read at once is claimed part by part. Anything else is read by one thread at a time. Where it
+//! is light to read, whoever has read a part decodes it, for it has the bytes in its cache, and another reads on that has
+//! nothing to do. (Between processors that share no cache bytes take longer to get across than to be decoded.) Where it
+//! is not, one thread reads on as long as it can, and others decode. What was decoded waits here until what stands before
+//! it in the source has been told.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::thread::{self, ThreadId};
@@ -12,8 +15,8 @@ use super::told::Decoded;
 use crate::record::Builder;
 use crate::source::Buffer;
 
-/// So many parts of a source that is read in turn may wait for a thread to decode them, before the one that reads has to
-/// do it: enough that it seldom has to stop reading.
+/// So many parts of a source that is read in turn may wait to be decoded while all others are busy, before the one that
+/// reads has to do it: enough that reading seldom has to stop.
 const READY: usize = 3;
 
 /// What the threads share for moments.
@@ -22,11 +25,13 @@ pub(super) struct Queue {
     claim: Option<Claim>,
     /// Do all threads read the source at once?
     is_at_once: bool,
-    /// What is left of one that is read in turn, while nobody reads it, and who did last.
+    /// What is left of one that is read in turn, while nobody reads it.
     reading: Option<Box<Reading>>,
+    /// Is it [light](Reading::is_light), and who read last?
+    is_light: bool,
     reader: Option<ThreadId>,
-    /// Parts that were read, and wait for a thread to decode them.
-    ready: VecDeque<(usize, Part)>,
+    /// Parts that were read, and wait to be decoded, and who read them.
+    ready: VecDeque<(usize, Part, ThreadId)>,
     /// So many parts may be claimed before the first of them has been told.
     ahead: usize,
     /// The next part to be told, and the number of the last part, when that is known.
@@ -38,7 +43,9 @@ pub(super) struct Queue {
     pub failure: Option<Failure>,
     /// Has somebody got the result?
     is_taken: bool,
-    /// How many wait for something to change.
+    /// How many threads have nothing to do.
+    pub idle: usize,
+    /// How many have to be woken when something changes.
     pub sleepers: usize,
     /// Memory of parts that were decoded, and of digests that were told.
     pub spares: Vec<Buffer>,
@@ -49,8 +56,8 @@ pub(super) struct Queue {
 pub(super) enum Taken {
     /// Read and decode a part of a file that all read.
     Claim(Claim, Builder),
-    /// Read a part for others, with this memory, and go on when that is [put](Queue::put) down.
-    Reading(Claim, Box<Reading>, Buffer),
+    /// Read a part, and go on when that is [put](Queue::put) down.
+    Reading(Claim, Box<Reading>),
     /// Decode a part that was read.
     Part(usize, Part, Builder),
     /// Tell what was found in a part, whose [turn](Queue::turn) it is.
@@ -63,6 +70,7 @@ impl Queue {
         Self {
             claim: Some(Claim::default()),
             is_at_once: reading.is_none(),
+            is_light: reading.as_ref().is_some_and(|reading| reading.is_light()),
             reading,
             reader: None,
             ready: VecDeque::new(),
@@ -73,6 +81,7 @@ impl Queue {
             is_telling: false,
             failure: None,
             is_taken: false,
+            idle: 0,
             sleepers: 0,
             spares: Vec::new(),
             builders: Vec::new(),
@@ -81,34 +90,34 @@ impl Queue {
 
     /// What the calling thread can do now, with parts of so many bytes.
     pub fn take(&mut self, part_bytes: usize) -> Option<Taken> {
+        let claim = self.claim.filter(|claim| claim.number < self.next + self.ahead);
+        let caller = thread::current().id();
+        let own = self.ready.iter().position(|&(_, _, reader)| reader == caller);
+        // Nothing is done sooner than all is read, so reading rests only where nobody has time for it.
+        let is_reader = match self.is_light {
+            true => own.is_none() || self.idle == 0,
+            false => self.reader == Some(caller) || self.ready.is_empty(),
+        };
+        if let Some(claim) = claim
+            && is_reader
+            && self.ready.len() < READY
+            && let Some(reading) = self.reading.take()
+        {
+            self.claim = Some(claim.next(part_bytes));
+            self.reader = Some(caller);
+            return Some(Taken::Reading(claim, reading));
+        }
         if let Some(decoded) = self.turn() {
             return Some(Taken::Turn(decoded));
         }
-        // Who reads goes on with it while it can, for what it reads with is in its cache; so others decode.
-        let is_reader = self.reader == Some(thread::current().id());
-        if (!is_reader || self.ready.len() >= READY)
-            && let Some(part) = self.take_ready()
+        if let Some(claim) = claim
+            && self.is_at_once
         {
-            return Some(part);
+            self.claim = Some(claim.next(part_bytes));
+            return Some(Taken::Claim(claim, self.builders.pop().unwrap_or_default()));
         }
-        if let Some(claim) = self.claim
-            && claim.number < self.next + self.ahead
-        {
-            if self.is_at_once {
-                self.claim = Some(claim.next(part_bytes));
-                return Some(Taken::Claim(claim, self.builders.pop().unwrap_or_default()));
-            }
-            if let Some(reading) = self.reading.take() {
-                self.claim = Some(claim.next(part_bytes));
-                self.reader = Some(thread::current().id());
-                return Some(Taken::Reading(claim, reading, self.spares.pop().unwrap_or_default()));
-            }
-        }
-        self.take_ready()
-    }
-
-    fn take_ready(&mut self) -> Option<Taken> {
-        let (number, part) = self.ready.pop_front()?;
+        let first = own.filter(|_| self.is_light).unwrap_or(0);
+        let (number, part, _) = self.ready.remove(first)?;
         Some(Taken::Part(number, part, self.builders.pop().unwrap_or_default()))
     }
 
@@ -132,9 +141,9 @@ impl Queue {
         }
     }
 
-    /// Puts down what was read for others, and what is left.
+    /// Puts down what the calling thread has read, and what is left.
     pub fn put(&mut self, claim: Claim, part: Part, reading: Box<Reading>) {
-        self.ready.push_back((claim.number, part));
+        self.ready.push_back((claim.number, part, thread::current().id()));
         self.reading = Some(reading);
     }
 
@@ -170,5 +179,60 @@ impl Queue {
     /// Is all done, and is the caller the first who hears?
     pub fn is_first_behind_the_end(&mut self) -> bool {
         self.is_done() && !std::mem::replace(&mut self.is_taken, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::scan::parts::{EVENT_ENDS, Parts};
+    use crate::source::Blocks;
+
+    const PART_BYTES: usize = 1 << 12;
+
+    /// The queue of two threads that read a file, of which the caller has read the first part.
+    fn begun(name: &str, packed: &[u8]) -> Queue {
+        let path = std::env::temp_dir().join(format!("chunkwire-queue-{name}-{}", std::process::id()));
+        std::fs::write(&path, packed).expect("a file can be written");
+        let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
+        let Parts::InTurn(reading) = Parts::new(blocks, Buffer::default(), EVENT_ENDS) else { panic!("it is packed") };
+        let mut queue = Queue::new(Some(reading), 2);
+        let Some(Taken::Reading(claim, mut reading)) = queue.take(PART_BYTES) else { panic!("nobody reads it") };
+        let Ok(part) = reading.part(PART_BYTES, Buffer::default()) else { panic!("not read") };
+        queue.note(claim, &part);
+        queue.put(claim, part, reading);
+        let _ = std::fs::remove_file(path);
+        queue
+    }
+
+    /// What the caller does next, and the other.
+    fn next(mut queue: Queue, idle: usize) -> [&'static str; 2] {
+        queue.idle = idle;
+        let name = |taken: Option<Taken>| match taken {
+            Some(Taken::Reading(..)) => "reads",
+            Some(Taken::Part(..)) => "decodes",
+            _ => "waits",
+        };
+        let caller = name(queue.take(PART_BYTES));
+        queue.idle = 0;
+        let queue = &mut queue;
+        let other = std::thread::scope(|scope| scope.spawn(move || name(queue.take(PART_BYTES))).join());
+        [caller, other.expect("no panic")]
+    }
+
+    #[test]
+    fn who_has_read_a_part_decodes_it_where_another_can_read_on() {
+        let log = b"data: {\"id\":\"a\",\"choices\":[]}\n\n".repeat(1000);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&log).expect("memory");
+        let gzip = gzip.finish().expect("memory");
+        assert_eq!(next(begun("gzip", &gzip), 1), ["decodes", "reads"]);
+        assert_eq!(next(begun("gzip-busy", &gzip), 0), ["reads", "decodes"]);
+        let zstd = zstd::encode_all(&log[..], 3).expect("memory");
+        for idle in [0, 1] {
+            assert_eq!(next(begun("zstd", &zstd), idle), ["reads", "decodes"]);
+        }
     }
 }

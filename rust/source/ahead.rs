@@ -6,18 +6,14 @@ use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SendError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
 };
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::restless::restless;
 use super::{AHEAD_BYTES, Blocks, Buffer};
 
 /// So many blocks may wait: enough that neither side waits for the other's odd slow block, so few that the cache still
 /// has them.
 const WAITING: usize = 3;
-
-/// So long a thread looks again and again for what the other has for it, and lets whoever else is there go first, before
-/// it sleeps. The other has to wake one that sleeps, and where both take about as long as each other that happens at each
-/// block and costs a tenth of the time that it takes to unpack it.
-const RESTLESS: Duration = Duration::from_micros(100);
 
 /// Blocks that another thread reads.
 pub struct Ahead {
@@ -164,16 +160,4 @@ fn send(sender: &SyncSender<io::Result<Option<Buffer>>>, block: io::Result<Optio
         }
     });
     sent.unwrap_or_else(|| unsent.is_some_and(|block| sender.send(block).is_ok()))
-}
-
-/// Makes attempts for as long as a thread is restless; None if none succeeded.
-fn restless<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-    let until = Instant::now() + RESTLESS;
-    loop {
-        let done = attempt();
-        if done.is_some() || Instant::now() > until {
-            return done;
-        }
-        thread::yield_now();
-    }
 }

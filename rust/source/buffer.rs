@@ -62,6 +62,12 @@ impl Buffer {
         }
     }
 
+    /// Has it any memory, for whatever bytes?
+    #[must_use]
+    pub fn has_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
     /// Drops so many bytes at the front.
     pub fn skip(&mut self, length: usize) {
         self.start = (self.start + length).min(self.end);

@@ -6,6 +6,7 @@ mod ahead;
 mod buffer;
 mod packed;
 mod positioned;
+mod restless;
 mod unpack;
 
 use std::fs::{File, Metadata};
@@ -17,6 +18,7 @@ pub use ahead::Ahead;
 pub use buffer::Buffer;
 pub use packed::{FREE_BYTES, MOST_RATIO, Packed, Pushed};
 pub use positioned::Positioned;
+pub(crate) use restless::restless;
 pub use unpack::{HEAD_BYTES, Head, Packing};
 
 /// How many bytes a block has at most: so few that the cache still has them when they are decoded.
@@ -171,6 +173,16 @@ impl Blocks {
                 self.reader = reader;
                 Err(self)
             }
+        }
+    }
+
+    /// Does it cost a thread nothing to read on where another has read? It does where unpacking looks back at more than
+    /// fits into a cache, which the other's has.
+    #[must_use]
+    pub fn is_light(&self) -> bool {
+        match &self.reader {
+            Reader::Plain(_) => true,
+            Reader::Packed(packed) => packed.is_light(),
         }
     }
 

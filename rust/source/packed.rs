@@ -65,6 +65,11 @@ impl<R: Read> Packed<R> {
         self.read
     }
 
+    /// Does all that unpacking looks back at fit into a processor's own cache?
+    pub fn is_light(&self) -> bool {
+        self.packing.is_light()
+    }
+
     /// Where the packed bytes come from.
     pub fn reader_mut(&mut self) -> &mut R {
         &mut self.reader

@@ -87,6 +87,11 @@ impl Packing {
         }
     }
 
+    /// Does all that unpacking looks back at fit into a processor's own cache? gzip looks back 32 KiB, others megabytes.
+    pub(super) fn is_light(self) -> bool {
+        matches!(self, Self::Gzip)
+    }
+
     /// What the things are called that stand one behind the other.
     pub(super) fn part_name(self) -> &'static str {
         match self {
