@@ -34,7 +34,7 @@ enum Entry {
 }
 
 /// To what a damage was done.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Event,
     Outer,
@@ -69,7 +69,26 @@ impl Digest {
 
     fn push_damage(&mut self, reach: Reach, damage: &Damage) {
         self.last = None;
-        self.entries.push(Entry::Damage(reach, damage.kind, damage.place));
+        if !self.is_said(reach, damage.kind) {
+            self.entries.push(Entry::Damage(reach, damage.kind, damage.place));
+        }
+    }
+
+    /// Is it among the damages at the end, so that it says nothing new? Else a source that is all damage would have a
+    /// digest that is larger than itself.
+    fn is_said(&self, reach: Reach, kind: Kind) -> bool {
+        for entry in self.entries.iter().rev() {
+            match *entry {
+                Entry::Damage(reach_before, kind_before, _) if (reach_before, kind_before) == (reach, kind) => {
+                    return true;
+                }
+                // It may have begun a stream, and only then an outer one counts.
+                Entry::Damage(Reach::Event, ..) if reach == Reach::Outer => return false,
+                Entry::Damage(..) => {}
+                _ => return false,
+            }
+        }
+        false
     }
 
     pub fn build(self) -> Digested {
@@ -176,6 +195,11 @@ impl Sink for Digest {
 }
 
 impl Digested {
+    /// How many bytes it has, about.
+    pub fn memory(&self) -> usize {
+        self.batch.memory() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     fn doc(&self, item: usize) -> Option<Doc<'_>> {
         match &self.batch.items()[item] {
             Item::Chunk(record) => Some(self.batch.doc(record)),
@@ -221,5 +245,35 @@ impl Digested {
             }
         }
         self.batch.recycle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damage(kind: Kind, offset: u64) -> Damage {
+        let place = Place { offset, ..Place::default() };
+        Damage { kind, place, position: None, reason: String::new() }
+    }
+
+    #[test]
+    fn damage_that_says_nothing_new_is_not_kept() {
+        let mut digest = Digest::new(Builder::default(), false);
+        for offset in 0..1000 {
+            let kinds = [Kind::InvalidJson, Kind::NotAChunk, Kind::Truncated];
+            digest.damage(&damage(kinds[offset as usize % 3], offset));
+            digest.outer_damage(&damage(Kind::WrongFormat, offset));
+        }
+        // Each damage to an event may begin a stream, to which the outer one behind it is done.
+        let kept = digest.entries.iter().map(|entry| match entry {
+            Entry::Damage(reach, _, place) => (*reach == Reach::Outer, place.offset),
+            _ => panic!("no damage"),
+        });
+        let kept: Vec<_> = kept.collect();
+        assert_eq!(kept, [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2), (true, 2)]);
+        digest.done(Place::default());
+        digest.damage(&damage(Kind::InvalidJson, 1000));
+        assert_eq!(digest.entries.len(), 8);
     }
 }

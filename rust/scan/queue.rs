@@ -18,6 +18,9 @@ use crate::source::Buffer;
 /// So many parts of a source that is read in turn may wait to be decoded while all others are busy, before the one that
 /// reads has to do it: enough that reading seldom has to stop.
 const READY: usize = 3;
+/// While what was decoded and waits to be told has more bytes than this, no more parts are begun. (Seldom has it more
+/// than some: a source that is all damage or short streams has nearly as much to tell as it has bytes.)
+const MOST_WAITING: usize = 64 << 20;
 
 /// What the threads share for moments.
 pub(super) struct Queue {
@@ -37,7 +40,9 @@ pub(super) struct Queue {
     /// The next part to be told, and the number of the last part, when that is known.
     next: usize,
     last: usize,
+    /// Those that were decoded and wait, and how many bytes they have.
     waiting: BTreeMap<usize, Box<Decoded>>,
+    waiting_bytes: usize,
     /// Somebody tells parts.
     is_telling: bool,
     pub failure: Option<Failure>,
@@ -78,6 +83,7 @@ impl Queue {
             next: 0,
             last: usize::MAX,
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             is_telling: false,
             failure: None,
             is_taken: false,
@@ -90,7 +96,8 @@ impl Queue {
 
     /// What the calling thread can do now, with parts of so many bytes.
     pub fn take(&mut self, part_bytes: usize) -> Option<Taken> {
-        let claim = self.claim.filter(|claim| claim.number < self.next + self.ahead);
+        let has_room = |claim: &Claim| claim.number < self.next + self.ahead && self.waiting_bytes < MOST_WAITING;
+        let claim = self.claim.filter(has_room);
         let caller = thread::current().id();
         let own = self.ready.iter().position(|&(_, _, reader)| reader == caller);
         // Nothing is done sooner than all is read, so reading rests only where nobody has time for it.
@@ -149,6 +156,7 @@ impl Queue {
 
     /// Puts down what was found in a part.
     pub fn put_decoded(&mut self, number: usize, decoded: Box<Decoded>) {
+        self.waiting_bytes += decoded.digest.memory();
         self.waiting.insert(number, decoded);
     }
 
@@ -159,9 +167,10 @@ impl Queue {
         if self.is_telling || self.next > self.last {
             return None;
         }
-        let next = self.waiting.remove(&self.next);
-        self.is_telling = next.is_some();
-        next
+        let next = self.waiting.remove(&self.next)?;
+        self.waiting_bytes -= next.digest.memory();
+        self.is_telling = true;
+        Some(next)
     }
 
     /// Notes that a part was told.
@@ -230,6 +239,9 @@ mod tests {
         let gzip = gzip.finish().expect("memory");
         assert_eq!(next(begun("gzip", &gzip), 1), ["decodes", "reads"]);
         assert_eq!(next(begun("gzip-busy", &gzip), 0), ["reads", "decodes"]);
+        let mut full = begun("full", &gzip);
+        full.waiting_bytes = MOST_WAITING;
+        assert_eq!(next(full, 0), ["decodes", "waits"]);
         let zstd = zstd::encode_all(&log[..], 3).expect("memory");
         for idle in [0, 1] {
             assert_eq!(next(begun("zstd", &zstd), idle), ["reads", "decodes"]);
