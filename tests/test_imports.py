@@ -39,6 +39,7 @@ BELOW = {"_errors": set(), "_stats": set(), "_model": {"_errors", "_stats"}}  # 
 ENGINE = {
     "_errors",
     "_stats",
+    "_marks",
     "_model",
     "_options",
     "_blocks",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chunkwire import _engine
 from chunkwire._decode import WholeOnly
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._options import MAX_EVENT_BYTES, Options
 from chunkwire._seams import Mark, Seam
 from chunkwire._stats import Stats
@@ -329,7 +330,7 @@ class _Growing:
         self.seen = b""
         if before:
             head = head[: self._tail.began]  # more may have come
-            is_cut = len(head) < _HEAD_BYTES and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+            is_cut = len(head) < _HEAD_BYTES and head.lstrip(BYTE_ORDER_MARK + SPACE).startswith((b"{", b"["))
             self.seen = head[: head.rfind(b"\n") + 1] if is_cut else head
 
     def _check(self, head: bytes) -> None:
@@ -406,7 +407,7 @@ class _FirstLine:
         if self._text is None:
             return False
         self._text += data[:_HEAD_BYTES]
-        line = self._text.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+        line = self._text.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
         is_array = line.startswith(b"[")
         if not is_array or b"\n" in line or len(line) >= _HEAD_BYTES:
             if line:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from chunkwire._archives import is_archive
 from chunkwire._feeds import Source
+from chunkwire._marks import BYTE_ORDER_MARK
 from chunkwire._options import Options
 from chunkwire._packing import packing_of
 
@@ -108,7 +109,7 @@ def _unpacked_head(source: Source, max_decompressed_bytes: int | None) -> bytes:
 
 def _may_be(head: bytes) -> bool:
     """May it be a file that has to be converted?"""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_BEGINS)
+    return head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(_BEGINS)
 
 
 class Replayed:

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from chunkwire._marks import BYTE_ORDER_MARK
+
 try:
     import simdjson
 except (ImportError, RuntimeError):  # absent, or its C part does not load
@@ -28,8 +30,6 @@ _DEEP_BYTES = 2 * (MAX_DEPTH + 1)
 
 #: pysimdjson makes a list of the array's size, which simdjson counts up to 2**24 - 1 only, and writes beyond it.
 _SIMDJSON_BYTES = 1 << 24
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class JsonError(ValueError):
@@ -64,7 +64,7 @@ def reader() -> Callable[[bytes], Any]:
         size = len(data)
         if size >= _DEEP_BYTES and (size >= _SIMDJSON_BYTES or data.count(b"[") + data.count(b"{") > MAX_DEPTH):
             raise ValueError("perhaps too deep, or too large")
-        if data[:3] == _BYTE_ORDER_MARK:
+        if data[:3] == BYTE_ORDER_MARK:
             raise ValueError("simdjson skips a byte order mark, json does not")
         return parse(data, True)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from chunkwire._marks import BYTE_ORDER_MARK
 from chunkwire._model import ARRAYS, ARRAYS_OF, MODEL, OPTIONAL
 from chunkwire._options import Options
 from chunkwire._stats import Damage, Stats
@@ -121,7 +122,7 @@ class Finder:
         """Notes what can be seen of a block alone."""
         if not self._begun and block:
             self._begun = True
-            if block.startswith(b"\xef\xbb\xbf"):
+            if block.startswith(BYTE_ORDER_MARK):
                 self._note("byte_order_mark", 0)
             if b"\r\n" in block or rb"\r\n" in block:
                 self._note("crlf", None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from chunkwire._blocks import CompressedDamage, blocks_of
 from chunkwire._errors import DecodeError
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._sources import resolve
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _redacted(blocks: Iterator[bytes], redactor: _Redactor, name: str | None) ->
         start = len(rest)
         rest += block
         if is_json is None:
-            head = bytes(rest[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
+            head = bytes(rest[:64]).lstrip(BYTE_ORDER_MARK + SPACE)
             if not head and len(rest) < 64:
                 continue
             is_json = head[:1] in (b"{", b"[")
@@ -221,7 +222,7 @@ class _Redactor:
         """A document a line, or one over many, which a line goes on with that begins with no bracket."""
         pieces: list[bytes] = []
         for line, end in _LINE.findall(data):
-            if line.startswith((b"{", b"[", b"\xef\xbb\xbf")):
+            if line.startswith((b"{", b"[", BYTE_ORDER_MARK)):
                 place.leave()
             pieces += (self._document(line, place), end)
         return b"".join(pieces)

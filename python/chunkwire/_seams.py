@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Protocol
 
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._tail import Piece
 
 __all__ = ["Mark", "Seam"]
 
-_BOM = b"\xef\xbb\xbf"
-_SPACE = b" \t\r\n"
 _BLANK_LINES = (b"\n\n", b"\n\r\n", b"\r\r")
 #: What begins a line that says something: data of JSON or `[DONE]`, or another field; and what may yet become one. (A
 #: colon would begin a comment, but inside of JSON it is no wonder.)
 _FIELD = re.compile(rb"data: ?[{\[]|event:|id:|retry:")
-_FIELDS = (b"data: {", b"data: [", b"data:{", b"data:[", b"event:", b"id:", b"retry:", _BOM)
+_FIELDS = (b"data: {", b"data: [", b"data:{", b"data:[", b"event:", b"id:", b"retry:", BYTE_ORDER_MARK)
 #: So much of an open event is kept: enough to see whether its data has begun.
 _KEPT_BYTES = 256
 #: Of a line that is longer nobody looks whether it is whole: it is none that is read.
@@ -113,8 +112,8 @@ class Seam:
     def _kind_of(self, head: bytes) -> _Open | None:
         """How what is open is told of a source that begins like this; None if it does not tell that yet."""
         if self._format == "auto":
-            begun = head.removeprefix(_BOM).lstrip(_SPACE)
-            if not begun or _BOM.startswith(head):
+            begun = head.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
+            if not begun or BYTE_ORDER_MARK.startswith(head):
                 return None
             return _OpenLine() if begun.startswith((b"{", b"[")) else _OpenEvent()
         return _OpenEvent() if self._format == "sse" else _OpenLine()
@@ -172,7 +171,7 @@ class _OpenEvent:
         return True
 
     def is_other(self, data: bytes, *, at_end: bool) -> bool | None:
-        if not self._open or data.startswith(_BOM):
+        if not self._open or data.startswith(BYTE_ORDER_MARK):
             return True
         if any(field.startswith(data) and field != data for field in _FIELDS):
             return False if at_end else None
@@ -225,13 +224,13 @@ class _OpenLine:
 
 def _is_cut_mark(old: bytes, new: bytes) -> bool:
     """Do a file and the next one hold a byte order mark between them?"""
-    whole = (old + new)[: len(_BOM)]
-    return 0 < len(old) < len(_BOM) and _BOM.startswith(whole)
+    whole = (old + new)[: len(BYTE_ORDER_MARK)]
+    return 0 < len(old) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(whole)
 
 
 def _is_whole(line: bytes) -> bool:
     """Is it a whole object or array?"""
-    line = line.removeprefix(_BOM).strip(_SPACE)
+    line = line.removeprefix(BYTE_ORDER_MARK).strip(SPACE)
     if not line.startswith((b"{", b"[")) or len(line) > _MAX_LINE_BYTES:
         return False
     try:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from chunkwire._marks import BYTE_ORDER_MARK
+
 __all__ = ["TAR", "ZIP", "Frame", "Framer", "decode_utf8"]
 
 #: A dispatched event, as a plain tuple because making one must be quick: its data as sent (None: it passed the limit,
@@ -21,7 +23,6 @@ __all__ = ["TAR", "ZIP", "Frame", "Framer", "decode_utf8"]
 #: neither comments nor unknown fields; type, last id, retry; did its type or id hold bytes that are no UTF-8?
 Frame: TypeAlias = tuple[bytes | None, int, int, int, int, str, str, int | None, bool]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LARGEST_RETRY = 2**64 - 1
 #: What `Framer.foreign` says of archives: no line begins with these.
 TAR, ZIP = b"\n", b"\r"
@@ -201,12 +202,12 @@ class Framer:
     def _skip_mark(self, data: bytes) -> int:
         assert self._mark is not None
         seen = len(self._mark)
-        head = self._mark + data[: len(_BYTE_ORDER_MARK) - seen]
-        if head == _BYTE_ORDER_MARK:
+        head = self._mark + data[: len(BYTE_ORDER_MARK) - seen]
+        if head == BYTE_ORDER_MARK:
             self._mark = None
             self._block_bytes += len(head)
             return len(head) - seen
-        if _BYTE_ORDER_MARK.startswith(head):
+        if BYTE_ORDER_MARK.startswith(head):
             self._mark = head
             return len(data)
         self._partial += self._mark

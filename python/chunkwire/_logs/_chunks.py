@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chunkwire._logs._elements import Elements, is_open_array
-from chunkwire._logs._reader import SPACE, LogReader
+from chunkwire._logs._reader import LogReader
+from chunkwire._marks import SPACE
 
 __all__ = ["ChunksReader"]
 

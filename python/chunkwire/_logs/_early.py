@@ -22,12 +22,11 @@ from chunkwire._logs._recognise import (
     recognise,
     value_at,
 )
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._options import Options
 
 __all__ = ["begins_json", "early", "fits"]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SPACE = b" \t\r\n"
 #: What a cassette may begin with.
 _CASSETTE = (b"interactions:", b"http_interactions:")
 _DOCUMENT = (b"-", b"#", b"%")
@@ -39,7 +38,7 @@ def early(head: bytes, options: Options, asked: int) -> tuple[Recognised | None,
     often; the new one is given, too."""
     if len(head) >= HEAD_BYTES or options.leaves_nothing:
         return recognise(head, options), asked
-    begun = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
+    begun = head.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
     if not begun.startswith((b"{", b"[")):
         if options.is_told or _may_be_other(begun):
             return None, asked
@@ -53,19 +52,19 @@ def early(head: bytes, options: Options, asked: int) -> tuple[Recognised | None,
 
 def begins_json(head: bytes) -> bool:
     """Does it begin as JSON does?"""
-    return head.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE).startswith((b"{", b"["))
+    return head.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE).startswith((b"{", b"["))
 
 
 def _may_be_other(begun: bytes) -> bool:
     """May what begins like this be anything but an event stream? Of those nothing is held back."""
-    if not begun or _BYTE_ORDER_MARK.startswith(begun) or begun.startswith((*_CASSETTE, *_DOCUMENT)):
+    if not begun or BYTE_ORDER_MARK.startswith(begun) or begun.startswith((*_CASSETTE, *_DOCUMENT)):
         return True
     return any(start.startswith(begun) for start in _CASSETTE)
 
 
 def _is_settled(whole: bytes, options: Options) -> bool:
     """Can no more lines change what is recognised by these?"""
-    text = whole.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
+    text = whole.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
     value, has_end = partial_and_end(text.decode("utf-8", "replace"))
     if isinstance(value, list):
         return bool(value) and isinstance(value[0], dict) and options.field is None
@@ -96,16 +95,16 @@ def fits(head: bytes, found: Recognised, asked: int, *, at_end: bool = False) ->
     JSON, or if one of its lines has what is looked for; not if it is server-sent events behind something else, or the
     reverse. None if that cannot be said yet; ``at_end``: nothing follows. ``asked`` is up to where there were lines
     when it was asked last; the new one is given, too."""
-    begun = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
+    begun = head.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
     if not begun:
         return None, asked
     if found.format == "sse" or EVENT_LINE.match(begun):
         if begun.startswith((b"{", b"[")):
             return False, asked
-        return (None if _BYTE_ORDER_MARK.startswith(head) else found.format == "sse"), asked
+        return (None if BYTE_ORDER_MARK.startswith(head) else found.format == "sse"), asked
     end = len(head) if at_end else head.rfind(b"\n") + 1
     lines = head[max(asked, len(head) - len(begun)) : end].split(b"\n")
-    values = (partial(line.decode("utf-8", "replace")) for line in lines if line.strip(_SPACE))
+    values = (partial(line.decode("utf-8", "replace")) for line in lines if line.strip(SPACE))
     return (True if any(_is_one(value, found.field) for value in values) else None), max(end, asked)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["SPACE", "Elements", "is_open_array"]
+from chunkwire._marks import SPACE
 
-SPACE = b" \t\r\n"
+__all__ = ["Elements", "is_open_array"]
+
 _BETWEEN = re.compile(rb"[ \t\r\n,]*+")
 #: A string, to its end or to that of the line.
 _STRING = rb'"(?:[^"\\\n]++|\\[^\n])*+(?:(")|\\?)'

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from chunkwire._json import JsonError, kind_of
 from chunkwire._logs._names import names_of
 from chunkwire._logs._paths import ABSENT, Span, locate, parsed, skip_space
-from chunkwire._logs._reader import SPACE, LogReader, is_whole
+from chunkwire._logs._reader import LogReader, is_whole
 from chunkwire._logs._recognise import Recognised
 from chunkwire._logs._strings import Places, unescaped
 from chunkwire._logs._times import seconds_of
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._options import Options
 from chunkwire._sse import Frame, Framer
 from chunkwire._stats import Stats
@@ -278,7 +279,7 @@ class ExchangesReader(LogReader):
             outer, start = span.at, span.start + 1
             places = Places(raw, lambda place: outer(start + place))
             text = unescaped(raw)
-            begins = text.removeprefix(b"\xef\xbb\xbf").lstrip(SPACE)[:1]
+            begins = text.removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)[:1]
             if begins and begins in b"{[" and exchange.framer.is_between_events():
                 self._json(text, places.at, number, at_end=True)
             else:

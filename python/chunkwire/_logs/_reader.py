@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from chunkwire._json import reader
-from chunkwire._logs._elements import SPACE, Elements
+from chunkwire._logs._elements import Elements
 from chunkwire._logs._lines import MAX_LINE_BYTES, Line, Lines
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._options import Options
 from chunkwire._stats import Stats
 from chunkwire._verdicts import CHUNK, DAMAGE, ChunkReader, Sink
 
-__all__ = ["EVENT_LINE", "SPACE", "LogReader", "is_whole"]
+__all__ = ["EVENT_LINE", "LogReader", "is_whole"]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 #: How a line begins that is one of an event stream.
 EVENT_LINE = re.compile(rb"(?:data|event|id|retry)?:")
 
@@ -100,7 +100,7 @@ class LogReader(ChunkReader):
             self._dropped_bytes += line.size
             return
         text, offset = line.text, line.offset
-        if line.number == 1 and text.startswith(_BYTE_ORDER_MARK):
+        if line.number == 1 and text.startswith(BYTE_ORDER_MARK):
             text, offset = text[3:], 3
         if self._goes_on or text.strip(SPACE):
             self._line(text, offset, line.number, line.end)
@@ -133,7 +133,7 @@ class LogReader(ChunkReader):
     ) -> None:
         """The events of a JSON text; ``at`` says where its bytes stand. ``told``: where it breaks off is told.
         ``begins``: it may begin with a byte order mark."""
-        start = 3 if begins and text.startswith(_BYTE_ORDER_MARK) else 0
+        start = 3 if begins and text.startswith(BYTE_ORDER_MARK) else 0
         start += len(text[start:]) - len(text[start:].lstrip(SPACE))
         whole = text[start:].rstrip(SPACE)
         if not whole.startswith(b"[") or whole[1:-1].strip(SPACE) == b"DONE":

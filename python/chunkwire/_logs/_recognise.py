@@ -15,6 +15,7 @@ from chunkwire._logs._names import names_of, path_of
 from chunkwire._logs._partial import Cut, Number, partial
 from chunkwire._logs._reader import is_whole
 from chunkwire._logs._times import seconds_of
+from chunkwire._marks import BYTE_ORDER_MARK, SPACE
 from chunkwire._options import Options
 from chunkwire._verdicts import printable
 
@@ -53,7 +54,6 @@ _CASSETTE_AT_TOP = re.compile(rb"^(?:http_)?interactions:", re.MULTILINE)
 _DOCUMENT = re.compile(rb"^---", re.MULTILINE)
 _BLANK_LINE = re.compile(r"(?>\r\n|\r|\n){2}")
 _DATA = re.compile(r"(?:^|[\r\n])data(?:[:\r\n]|\Z)")
-_SPACE = b" \t\r\n"
 
 _Path = tuple[str, ...]
 #: A member without a name, which cannot be named.
@@ -81,7 +81,7 @@ class _Candidate(NamedTuple):
 def recognise(head: bytes, options: Options | None = None) -> Recognised:
     """The format of the log that begins with these bytes, of which the first `HEAD_BYTES` count; what the options tell
     of it is not looked for."""
-    head = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip(_SPACE)
+    head = head[:HEAD_BYTES].removeprefix(BYTE_ORDER_MARK).lstrip(SPACE)
     if options is not None and options.format in ("sse", "chunks", "har", "vcr"):
         return Recognised(options.format, None, None, None, f"format={options.format!r} says so")
     if options is not None and options.is_told:
@@ -164,13 +164,13 @@ def _is_absent(path: str, objects: list[dict[str, Any]]) -> bool:
 def absent_from(head: bytes, paths: Iterable[str]) -> tuple[list[str], str]:
     """Which of these members no line at the beginning of a log has, and the names of those that they have; all and
     nothing where there are no lines of JSON."""
-    objects = lines_of(head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf"))
+    objects = lines_of(head[:HEAD_BYTES].removeprefix(BYTE_ORDER_MARK))
     return [path for path in paths if _is_absent(path, objects)], _members_of(objects)
 
 
 def lines_of(head: bytes) -> list[dict[str, Any]]:
     """The lines that are objects, as far as they are there."""
-    lines = (partial(line.decode("utf-8", "replace")) for line in head.split(b"\n") if line.strip(_SPACE))
+    lines = (partial(line.decode("utf-8", "replace")) for line in head.split(b"\n") if line.strip(SPACE))
     return [line for line in lines if isinstance(line, dict)]
 
 
