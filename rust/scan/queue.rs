@@ -194,25 +194,42 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::{Mutex, mpsc};
 
+    use super::super::digest::Digest;
+    use super::super::lock;
+    use super::super::told::Nature;
     use super::*;
+    use crate::decoder::{Sink, Stats};
+    use crate::error::Place;
     use crate::scan::parts::{EVENT_ENDS, Parts};
     use crate::source::Blocks;
 
     const PART_BYTES: usize = 1 << 12;
 
-    /// The queue of two threads that read a file, of which the caller has read the first part.
-    fn begun(name: &str, packed: &[u8]) -> Queue {
+    /// A file that is read, while nobody has begun.
+    fn reading(name: &str, packed: &[u8]) -> Box<Reading> {
         let path = std::env::temp_dir().join(format!("chunkwire-queue-{name}-{}", std::process::id()));
         std::fs::write(&path, packed).expect("a file can be written");
         let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
         let Parts::InTurn(reading) = Parts::new(blocks, Buffer::default(), EVENT_ENDS) else { panic!("it is packed") };
-        let mut queue = Queue::new(Some(reading), 2);
+        let _ = std::fs::remove_file(path);
+        reading
+    }
+
+    fn gzip(log: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(log).expect("memory");
+        gzip.finish().expect("memory")
+    }
+
+    /// The queue of two threads that read a file, of which the caller has read the first part.
+    fn begun(name: &str, packed: &[u8]) -> Queue {
+        let mut queue = Queue::new(Some(reading(name, packed)), 2);
         let Some(Taken::Reading(claim, mut reading)) = queue.take(PART_BYTES) else { panic!("nobody reads it") };
         let Ok(part) = reading.part(PART_BYTES, Buffer::default()) else { panic!("not read") };
         queue.note(claim, &part);
         queue.put(claim, part, reading);
-        let _ = std::fs::remove_file(path);
         queue
     }
 
@@ -234,9 +251,7 @@ mod tests {
     #[test]
     fn who_has_read_a_part_decodes_it_where_another_can_read_on() {
         let log = b"data: {\"id\":\"a\",\"choices\":[]}\n\n".repeat(1000);
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&log).expect("memory");
-        let gzip = gzip.finish().expect("memory");
+        let gzip = gzip(&log);
         assert_eq!(next(begun("gzip", &gzip), 1), ["decodes", "reads"]);
         assert_eq!(next(begun("gzip-busy", &gzip), 0), ["reads", "decodes"]);
         let mut full = begun("full", &gzip);
@@ -245,6 +260,145 @@ mod tests {
         let zstd = zstd::encode_all(&log[..], 3).expect("memory");
         for idle in [0, 1] {
             assert_eq!(next(begun("zstd", &zstd), idle), ["reads", "decodes"]);
+        }
+    }
+
+    /// What threads share, and what came of it: the parts that were told, as they were read.
+    struct Scene {
+        queue: Queue,
+        changes: usize,
+        texts: Vec<Vec<u8>>,
+        told: Vec<u64>,
+    }
+
+    /// What a thread is at.
+    enum At {
+        Nothing,
+        Taken(Box<Taken>),
+        /// It waits for a change from so many on.
+        Idle(usize),
+        Gone,
+    }
+
+    impl Scene {
+        /// One step of the calling thread, as far as it goes without the queue; false if it waits or has left.
+        fn step(&mut self, at: At, part_bytes: usize) -> (At, bool) {
+            match at {
+                At::Gone => return (At::Gone, false),
+                At::Idle(seen) if seen == self.changes => return (at, false),
+                At::Idle(_) => self.queue.idle -= 1,
+                At::Nothing => {}
+                At::Taken(taken) => return (self.put_down(*taken, part_bytes), true),
+            }
+            if let Some(taken) = self.queue.take(part_bytes) {
+                (At::Taken(Box::new(taken)), true)
+            } else if self.queue.is_claimed() {
+                (At::Gone, true)
+            } else {
+                self.queue.idle += 1;
+                (At::Idle(self.changes), true)
+            }
+        }
+
+        fn put_down(&mut self, taken: Taken, part_bytes: usize) -> At {
+            match taken {
+                Taken::Claim(..) => panic!("it is read in turn"),
+                Taken::Reading(claim, mut reading) => {
+                    let Ok(part) = reading.part(part_bytes, Buffer::default()) else { panic!("not read") };
+                    assert_eq!(claim.number, self.texts.len());
+                    self.texts.push(part.buffer.to_vec());
+                    self.queue.note(claim, &part);
+                    self.queue.put(claim, part, reading);
+                    self.changes += 1;
+                }
+                Taken::Part(number, ..) => {
+                    let mut digest = Digest::new(Builder::default(), false);
+                    digest.done(Place::default());
+                    let digest = digest.build();
+                    let lines = number as u64;
+                    let decoded = Decoded { digest, stats: Stats::default(), lines, nature: Nature::Unknown };
+                    self.queue.put_decoded(number, Box::new(decoded));
+                    return self.queue.turn().map_or(At::Nothing, |decoded| At::Taken(Box::new(Taken::Turn(decoded))));
+                }
+                Taken::Turn(decoded) => {
+                    self.told.push(decoded.lines);
+                    self.queue.told(Builder::default());
+                    self.changes += 1;
+                }
+            }
+            At::Nothing
+        }
+    }
+
+    /// Numbers that look like chance.
+    fn below(state: &mut u32, end: usize) -> usize {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (*state >> 8) as usize % end
+    }
+
+    /// Lets threads take their steps in an order that looks like chance, some of them a hundred times as often as others.
+    fn play(scene: &Mutex<Scene>, threads: usize, part_bytes: usize, state: &mut u32) {
+        std::thread::scope(|scope| {
+            let actors: Vec<_> = (0..threads)
+                .map(|_| {
+                    let (turn, turns) = mpsc::channel();
+                    let (done, dones) = mpsc::channel();
+                    scope.spawn(move || {
+                        let mut at = At::Nothing;
+                        for () in turns {
+                            let (next, has_moved) = lock(scene).step(at, part_bytes);
+                            at = next;
+                            done.send(has_moved).expect("somebody listens");
+                        }
+                    });
+                    (turn, dones)
+                })
+                .collect();
+            let mut step = |thread: usize| {
+                let (turn, dones) = &actors[thread];
+                turn.send(()).expect("it is there");
+                dones.recv().expect("no panic")
+            };
+            let slow: Vec<_> = (0..threads).map(|_| [1, 1, 10, 100][below(state, 4)]).collect();
+            let mut vain = 0;
+            // Where so many steps were in vain, nobody has anything to do, or only one who is slow.
+            while vain < 20 || (0..threads).any(&mut step) {
+                let thread = below(state, threads);
+                if below(state, slow[thread]) == 0 {
+                    vain = if step(thread) { 0 } else { vain + 1 };
+                }
+                let queue = &lock(scene).queue;
+                assert!(queue.ready.len() <= READY && queue.waiting.len() <= queue.ahead);
+                assert!(queue.claim.is_none_or(|claim| claim.number <= queue.next + queue.ahead));
+            }
+        });
+    }
+
+    #[test]
+    fn all_is_told_in_order_whichever_thread_is_slow() {
+        let mut state = 1;
+        for round in 0..60 {
+            let mut log = Vec::new();
+            for _ in 0..below(&mut state, 200) {
+                log.extend(std::iter::repeat_n(b'x', below(&mut state, 300)));
+                log.extend_from_slice(b"\n\n");
+            }
+            let packed = match round % 3 {
+                0 => zstd::encode_all(&log[..], 3).expect("memory"),
+                _ => gzip(&log),
+            };
+            let threads = 1 + below(&mut state, 6);
+            let mut queue = Queue::new(Some(reading("played", &packed)), threads);
+            // Of some no part is begun while one waits to be told.
+            let waiting_bytes = if round % 4 == 0 { MOST_WAITING - 1 } else { 0 };
+            queue.waiting_bytes = waiting_bytes;
+            let scene = Mutex::new(Scene { queue, changes: 0, texts: Vec::new(), told: Vec::new() });
+            play(&scene, threads, [1, 100, 1000, 1 << 12][below(&mut state, 4)], &mut state);
+            let Scene { queue, texts, told, .. } = scene.into_inner().expect("no panic");
+            assert!(queue.is_done() && queue.idle == 0, "all wait: {} of {} told", told.len(), texts.len());
+            assert_eq!(queue.waiting_bytes, waiting_bytes);
+            assert!(told.into_iter().eq(0..texts.len() as u64));
+            assert_eq!(texts.concat(), log);
         }
     }
 }

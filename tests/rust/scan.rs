@@ -1,5 +1,6 @@
 //! Scans: a file read by several threads, against the decoder over the whole.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use chunkwire::decoder::{Decoder, Options, Stats};
@@ -209,6 +210,59 @@ fn check_usage_in_every_chunk(chunks: usize) {
                 panic!("not split")
             };
             assert_eq!((seen(done.0), done.1), expected, "{threads} threads, {part_bytes} bytes");
+        }
+    }
+}
+
+fn gzip(source: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(source).expect("memory");
+    gzip.finish().expect("memory")
+}
+
+#[test]
+fn packed_parts_give_what_the_whole_gives() {
+    // More than a part of a packed file ever has, of short events.
+    let source = log("\n").repeat(4);
+    let zstd = zstd::encode_all(&source[..], 1).expect("memory");
+    let members: Vec<u8> = source.chunks(30_000).flat_map(gzip).collect();
+    let (streams, stats) = whole(&source);
+    let expected = (seen(streams), stats);
+    for (name, packed) in [("gzip", gzip(&source)), ("members", members), ("zstd", zstd)] {
+        for threads in [1, 2, 3, 8, 16] {
+            for part_bytes in [100, 5000, 1 << 20] {
+                let Outcome::Done(done) = scan(name, &packed, threads, part_bytes).0 else { panic!("not split") };
+                assert_eq!((seen(done.0), done.1), expected, "{name}, {threads} threads, {part_bytes} bytes");
+            }
+        }
+        let broken = &packed[..packed.len() / 2];
+        let Outcome::Done(alone) = scan(name, broken, 1, 1 << 20).0 else { panic!("not split") };
+        let alone = (seen(alone.0), alone.1);
+        assert!(alone.1.damages.iter().any(|damage| damage.reason.contains("ends before its end mark")));
+        for threads in [2, 8] {
+            let Outcome::Done(done) = scan(name, broken, threads, 5000).0 else { panic!("not split") };
+            assert_eq!((seen(done.0), done.1), alone, "{name}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_packed_event_may_be_longer_than_a_part() {
+    let event = |bytes: usize| {
+        let text = "x".repeat(bytes);
+        format!("data: {{\"id\":\"a\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
+    let few: String =
+        [3 << 20, 10, 700_000, 1 << 19, 7 << 20].map(|bytes| event(bytes) + &event(9).repeat(999)).concat();
+    let expected = whole(few.as_bytes());
+    let expected = (seen(expected.0), expected.1);
+    let (few, one) = (few.into_bytes(), event(9 << 20).into_bytes());
+    let zstd = [&few, &one].map(|source| zstd::encode_all(&source[..], 1).expect("memory"));
+    for (name, [few, one]) in [("long-gzip", [gzip(&few), gzip(&one)]), ("long-zstd", zstd)] {
+        for threads in [1, 2, 3] {
+            let Outcome::Done(done) = scan(name, &few, threads, 1 << 20).0 else { panic!("not split") };
+            assert_eq!((seen(done.0), done.1), expected, "{name}, {threads} threads");
+            assert!(matches!(scan(name, &one, threads, 1 << 20).0, Outcome::NoParts));
         }
     }
 }
