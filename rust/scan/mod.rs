@@ -37,6 +37,10 @@ use crate::stream::Streams;
 /// How many bytes a part has, about: enough that its cost does not matter, so few that the cache has them still.
 pub const PART_BYTES: usize = 1 << 20;
 
+/// So many threads at most are [restless], for as many find something to do when a part was read or told. More would
+/// only keep processors busy.
+const RESTLESS: usize = 2;
+
 /// How a scan ended.
 pub enum Outcome {
     /// All was read.
@@ -311,10 +315,14 @@ impl Shared {
             }
             queue.idle += 1;
             let seen = self.changes.load(Relaxed);
-            drop(queue);
-            let changed = restless(|| (self.changes.load(Relaxed) != seen).then_some(()));
-            queue = lock(&self.queue);
-            if changed.is_none() && self.changes.load(Relaxed) == seen {
+            if queue.restless < RESTLESS {
+                queue.restless += 1;
+                drop(queue);
+                restless(|| (self.changes.load(Relaxed) != seen).then_some(()));
+                queue = lock(&self.queue);
+                queue.restless -= 1;
+            }
+            if self.changes.load(Relaxed) == seen {
                 queue.sleepers += 1;
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 queue.sleepers -= 1;
@@ -416,6 +424,32 @@ mod tests {
         assert!(scan.wait(Duration::ZERO));
         let Ok(Outcome::Done(done)) = scan.finish() else { panic!("not read") };
         assert_eq!((done.1.chunks, done.0.rows.len()), (5, 1));
+        let _ = std::fs::remove_file(path);
+    }
+
+    #[test]
+    fn who_has_nothing_to_do_sleeps_soon_and_is_woken() {
+        let path = std::env::temp_dir().join(format!("chunkwire-idle-{}", std::process::id()));
+        let packed = zstd::encode_all(&b"data: {}\n\n"[..], 1).expect("memory");
+        std::fs::write(&path, packed).expect("a file can be written");
+        let blocks = Box::new(Blocks::open(&path, None).expect("it is there"));
+        let shared = Shared::new(blocks, Buffer::default(), How::new(Options::default(), 8), Arc::default());
+        let Some(Taken::Reading(..)) = shared.take() else { panic!("nobody reads it") };
+        std::thread::scope(|scope| {
+            let _end = EndOnPanic(&shared);
+            let others: Vec<_> = (0..8).map(|_| scope.spawn(|| shared.take().is_none())).collect();
+            let mut sleepers = 0;
+            while sleepers < others.len() {
+                let queue = lock(&shared.queue);
+                assert!(queue.restless <= RESTLESS && queue.idle <= others.len());
+                sleepers = queue.sleepers;
+                drop(queue);
+                std::thread::yield_now();
+            }
+            shared.end();
+            assert!(others.into_iter().all(|other| other.join().expect("no panic")));
+        });
+        assert_eq!(lock(&shared.queue).idle, 0);
         let _ = std::fs::remove_file(path);
     }
 

@@ -48,8 +48,9 @@ pub(super) struct Queue {
     pub failure: Option<Failure>,
     /// Has somebody got the result?
     is_taken: bool,
-    /// How many threads have nothing to do.
+    /// How many threads have nothing to do, and how many of them are [restless](crate::source::restless).
     pub idle: usize,
+    pub restless: usize,
     /// How many have to be woken when something changes.
     pub sleepers: usize,
     /// Memory of parts that were decoded, and of digests that were told.
@@ -88,6 +89,7 @@ impl Queue {
             failure: None,
             is_taken: false,
             idle: 0,
+            restless: 0,
             sleepers: 0,
             spares: Vec::new(),
             builders: Vec::new(),
