@@ -1,4 +1,4 @@
-//! How far apart two processors are, for the head of `sources.py`: prints the nanoseconds in which a byte gets from the
+//! How far apart two processors are, told below the table of `sources.py`: prints the nanoseconds in which a byte gets from the
 //! cache of one to that of another and back. Where they share a cache it is 50 to 100; where they do not, several times
 //! as many, and then what one thread unpacks and another decodes comes late. A virtual machine may be in one place now
 //! and in the other a minute later.

@@ -5,9 +5,9 @@ times as many where a way takes milliseconds and needs two processors that nobod
 measured against is `unpack.rs`: the same unpacking, and nothing done with what comes out. Small files have one stream
 of three chunks each, as it was sent or in a line of JSON; what they cost beyond their bytes is the time of a folder
 of them less that of all of them in one file, for each. The one processor is that of a child which may use no other.
-Where two processors share no cache, what one has unpacked comes
-late to the other, so how far apart they were is told below the table (`apart.rs`): a virtual machine may be moved
-meanwhile. Memory is the peak of a child beyond what it had before chunkwire was imported.
+Where two processors share no cache, what one has unpacked comes late to the other, so how far apart they were is told
+below the table (`apart.rs`): a virtual machine may be moved meanwhile. Memory is the peak of a child beyond what it had
+before chunkwire was imported.
 """
 
 import argparse
@@ -161,9 +161,8 @@ def small_rows(folder: Path, rounds: int) -> list[list[str]]:
     return rows
 
 
-def distance() -> str:
+def distance(program: Path | None) -> str:
     """How far apart two processors are, in nanoseconds; "" if that is not known."""
-    program = rust_program("apart")
     return subprocess.run([program], check=True, capture_output=True, text=True).stdout.strip() if program else ""
 
 
@@ -181,7 +180,8 @@ def main() -> None:
     size = round(options.size * MB)
     chunkwire.usage(b"")
     rows: list[list[str]] = []
-    apart = [distance()]
+    program = rust_program("apart")
+    apart = [distance(program)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows += small_rows(folder, options.rounds)
@@ -203,7 +203,7 @@ def main() -> None:
             for one in [*folder.glob(f"{corpus}.sse*"), *(folder / "several").iterdir()]:
                 one.unlink()
             (folder / "several").rmdir()
-            apart.append(distance())
+            apart.append(distance(program))
     print(f"{machine()}\n{versions()}\n{commit()}\n", file=sys.stderr)
     print(markdown([HEADER, *rows]))
     if all(apart):

@@ -15,7 +15,7 @@ use super::options::Options;
 use crate::decoder::{Sink, Stats};
 use crate::error::Damage;
 use crate::log::{Format, Log};
-use crate::scan::{self, How, Outcome, PACKED_WEIGHT, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
+use crate::scan::{self, How, Outcome, PART_BYTES, Pool, Read, Scan, Setup, Table as Many};
 use crate::source::{Blocks, Buffer};
 use crate::stream::{Measured, Streams, Tracker};
 use crate::usage::{Coded, Columns, TOKENS};
@@ -41,7 +41,7 @@ pub fn usage<'py>(
     let mut feed = Feed::new(source)?;
     let part_bytes = part_bytes();
     if let Feed::File(blocks, path) = feed {
-        let weight = blocks.size.saturating_mul(if blocks.packed_bytes().is_some() { PACKED_WEIGHT } else { 1 });
+        let weight = scan::weight(blocks.size, blocks.packed_bytes().is_some());
         let is_small = weight < part_bytes.map_or(SMALL_FILE, |_| 1);
         if threads < 2 || is_small {
             feed = Feed::File(blocks, path);

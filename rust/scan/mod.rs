@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use alone::recognise;
 use digest::Digest;
 use parts::{EVENT_ENDS, Ends, LINE_ENDS, Part, Parts};
-pub use pool::{PACKED_WEIGHT, Pool, Read, Setup, Table};
+pub use pool::{Pool, Read, Setup, Table, weight};
 use queue::{Queue, Taken};
 use told::{Decoded, Nature, Told};
 

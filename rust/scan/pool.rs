@@ -24,7 +24,7 @@ use crate::usage::{Columns, Objects};
 const TOGETHER: usize = 64;
 const TOGETHER_BYTES: u64 = 1 << 20;
 /// A packed file counts as so many times its size.
-pub const PACKED_WEIGHT: u64 = 10;
+const PACKED_WEIGHT: u64 = 10;
 /// So many blocks are read of small files before the caller may look at something else: of packed ones any number may
 /// come out.
 const BLOCKS_AT_ONCE: usize = 64;
@@ -280,7 +280,7 @@ fn jobs(paths: &[PathBuf], setup: &Setup) -> (Vec<Job>, Vec<Table>) {
         let read = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => {
                 let packed = is_called_packed(path);
-                let weight = metadata.len().saturating_mul(if packed { PACKED_WEIGHT } else { 1 });
+                let weight = weight(metadata.len(), packed);
                 let is_large = weight >= setup.large;
                 match jobs.last_mut() {
                     _ if is_large && setup.threads < 2 => {
@@ -307,6 +307,12 @@ fn jobs(paths: &[PathBuf], setup: &Setup) -> (Vec<Job>, Vec<Table>) {
     }
     jobs.sort_by_key(|job| job.weight);
     (jobs, tables)
+}
+
+/// How many bytes a file of so many counts as, when it is asked whether it is large.
+#[must_use]
+pub fn weight(size: u64, is_packed: bool) -> u64 {
+    size.saturating_mul(if is_packed { PACKED_WEIGHT } else { 1 })
 }
 
 fn is_called_packed(path: &std::path::Path) -> bool {
